@@ -1,0 +1,55 @@
+"""A draw belongs to its address: the same for the same address, as good as independent between addresses."""
+
+import numpy as np
+import pytest
+
+from marginface.errors import InputError
+from marginface.images.augment import AugmentConfig, uniform
+
+
+def flips(*, seed: int, epoch: int, num: int, probability: float = 0.5) -> np.ndarray:
+    augment = AugmentConfig(horizontal_flip=probability).build(seed=seed)
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    return np.array([augment(image, epoch=epoch, index=i)[0, 0, 0] != 0 for i in range(num)])
+
+
+def test_the_same_address_always_draws_the_same():
+    np.testing.assert_array_equal(flips(seed=1, epoch=2, num=500), flips(seed=1, epoch=2, num=500))
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2, 0.5, 1.0])
+def test_the_share_of_flips_is_the_probability(probability):
+    num = 20_000
+    expected, error = probability, 4 * np.sqrt(probability * (1 - probability) / num)
+    assert abs(flips(seed=0, epoch=0, num=num, probability=probability).mean() - expected) <= error
+
+
+def test_seeds_epochs_and_neighbours_are_uncorrelated():
+    base = flips(seed=0, epoch=0, num=20_000)
+    others = [flips(seed=1, epoch=0, num=20_000), flips(seed=0, epoch=1, num=20_000), np.roll(base, 1)]
+    for other in others:
+        assert abs(np.corrcoef(base, other)[0, 1]) < 0.03
+
+
+def test_seed_one_epoch_two_is_not_seed_two_epoch_one():
+    assert (flips(seed=1, epoch=2, num=200) != flips(seed=2, epoch=1, num=200)).any()
+
+
+def test_uniform_fills_the_unit_interval_evenly():
+    draws = np.array([uniform(7, 0, i, stream=0) for i in range(20_000)])
+    counts, _ = np.histogram(draws, bins=20, range=(0, 1))
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees of freedom, p = 0.001
+    assert uniform(7, 0, 1, stream=0) != uniform(7, 0, 1, stream=1)
+
+
+def test_a_flip_mirrors_left_and_right_and_leaves_the_given_image_alone():
+    image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    before = image.copy()
+    mirrored = AugmentConfig(horizontal_flip=1.0).build(seed=0)(image, epoch=0, index=0)
+    np.testing.assert_array_equal(mirrored, before[:, ::-1])
+    np.testing.assert_array_equal(image, before)
+
+
+def test_a_probability_outside_zero_to_one_is_refused():
+    with pytest.raises(InputError, match="not a probability"):
+        AugmentConfig(horizontal_flip=1.5)
