@@ -1,0 +1,6 @@
+"""torch.distributed and nothing about faces: who am I, and sums over all ranks."""
+
+from marginface.distributed.collectives import any_rank, sum_gradients, sum_over_ranks, sum_without_dividing
+from marginface.distributed.process_group import Ranks, joined_ranks
+
+__all__ = ["Ranks", "any_rank", "joined_ranks", "sum_gradients", "sum_over_ranks", "sum_without_dividing"]

@@ -1,0 +1,58 @@
+"""What several verbs read from the command line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+
+def parse(function: Callable[..., T], words: list[str], verb: str) -> T:
+    """Call `function` with the arguments that `words` give it; tyro prints help and usage errors (exit code 2)."""
+    return tyro.cli(function, args=words, prog=f"marginface {verb}")
+
+
+def split_overrides(words: list[str], own_flags: dict[str, bool]) -> tuple[list[str], list[str]]:
+    """Part the verb's own arguments from recipe overrides such as `--optim.lr 0.2`.
+
+    Args:
+        words: the arguments.
+        own_flags: the verb's own flags; True where the flag takes a value.
+    """
+    own: list[str] = []
+    overrides: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        flag, equals, _ = word.partition("=")
+        if not word.startswith("--"):
+            own.append(word)
+            continue
+        place = own if flag in own_flags else overrides
+        place.append(word)
+        takes_value = own_flags.get(flag, True)
+        if takes_value and not equals and rest and not rest[0].startswith("--"):
+            place.append(rest.pop(0))
+    return own, overrides
+
+
+def command_line() -> str:
+    """Return the command as it was typed, for provenance."""
+    return shlex.join(["marginface", *sys.argv[1:]])
+
+
+def table(rows: list[tuple[str, ...]], header: tuple[str, ...], title: str = "") -> Any:
+    """Return a rich table of text cells, the first column left and the others right aligned."""
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", header_style="bold")
+    for i, name in enumerate(header):
+        made.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made

@@ -1,0 +1,72 @@
+"""`marginface VERB ...`: finds the verb, runs it, and turns the two expected failures into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+from marginface.errors import InputError, WorkError, one_of
+
+VERBS = {
+    "demo": ("marginface.cli.demo", "draw people, train on them, judge on strangers, write a report"),
+    "train": ("marginface.cli.train", "train a margin head on a backbone from a recipe"),
+    "evaluate": ("marginface.cli.evaluate", "judge a model on pairs of faces and write a report"),
+    "draw": ("marginface.cli.draw", "draw people who do not exist into a tar of aligned faces"),
+    "data describe": ("marginface.cli.data_describe", "say what a data set holds, and what is wrong with it"),
+    "data fetch": ("marginface.cli.data_fetch", "download a public data set and turn it into records"),
+    "config show": ("marginface.cli.config_show", "print a recipe with every setting resolved"),
+    "doctor": ("marginface.cli.doctor", "say what will be used on this machine, and why"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; return 0, 1 (the work failed), 2 (the input cannot be used) or 128 + a signal's number."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_help())
+        return 0
+    if words[0] in {"-V", "--version"}:
+        import importlib.metadata
+
+        print(importlib.metadata.version("marginface"))
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        module_name, rest = _find(words)
+        return int(importlib.import_module(module_name).main(rest) or 0)
+    except InputError as error:
+        return _say(str(error), 2)
+    except WorkError as error:
+        return _say(str(error), 1)
+    except KeyboardInterrupt:
+        return _say("interrupted.", 130)
+    except BrokenPipeError:  # `marginface config show x | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _find(words: list[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        verb = " ".join(words[:length])
+        if verb in VERBS:
+            return VERBS[verb][0], words[length:]
+    below = [v for v in VERBS if v.startswith(f"{words[0]} ")]
+    if below:
+        raise InputError(f"marginface {words[0]}: say which: {', '.join(below)}.")
+    raise InputError(f"there is no verb {words[0]!r}{one_of(words[0], list(VERBS))}.")
+
+
+def _say(sentence: str, exit_code: int) -> int:
+    print(f"marginface: {sentence}", file=sys.stderr)
+    return exit_code
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    rows = "\n".join(f"  {verb:<{width}}  {text}" for verb, (_, text) in VERBS.items())
+    return (
+        "marginface: train margin heads for face recognition and judge them on strangers\n\n"
+        f"{rows}\n\n`marginface VERB --help` tells the rest."
+    )

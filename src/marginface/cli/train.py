@@ -1,0 +1,45 @@
+"""`marginface train RECIPE --out DIR`: one training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from marginface import config as recipes
+from marginface.cli.arguments import command_line, parse, split_overrides
+from marginface.errors import InputError
+
+
+def main(words: list[str]) -> int:
+    """Train a recipe; returns the exit code."""
+    flags = {"--help": False, "--out": True, "--resume": False, "--dry-run": False, "--no-resume": False}
+    own, overrides = split_overrides(words, flags)
+
+    def run(
+        recipe: Annotated[str, tyro.conf.Positional], out: Path | None = None, resume: bool = False, dry_run: bool = False
+    ) -> int:
+        """Train a margin head on a backbone. Any setting can be given too, as `--optim.lr 0.2`.
+
+        Args:
+            recipe: A YAML file, or the name of a recipe that ships with the package.
+            out: The run folder to write.
+            resume: Go on with the run in --out from its newest checkpoint.
+            dry_run: Print the resolved recipe, sizes, memory estimate and steps, and stop.
+        """
+        from marginface.training.config import TrainConfig
+        from marginface.training.train import train
+
+        config = recipes.load(TrainConfig, recipes.with_overrides(recipes.read_recipe(recipe), overrides))
+        if dry_run:
+            from marginface.training.dry_run import describe_run
+
+            print(recipes.to_yaml(config))
+            print(describe_run(config))
+            return 0
+        if out is None:
+            raise InputError("train: say where the run goes with --out DIR.")
+        return train(config, out, resume=resume, command=command_line())
+
+    return parse(run, own, "train")

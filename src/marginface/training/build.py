@@ -1,0 +1,116 @@
+"""From a config and opened records to everything a run needs, built once and in one place."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from marginface.distributed import Ranks, sum_without_dividing
+from marginface.images.normalize import InputContract
+from marginface.loading.dataset import FaceDataset
+from marginface.loading.sampler import ShuffledBatches
+from marginface.models.face_model import FaceModel
+from marginface.optim import Ema, build_param_groups
+from marginface.records.record import RecordSource
+from marginface.training.config import TrainConfig
+from marginface.training.precision import build_scaler
+from marginface.training.state import Progress
+from marginface.training.task import MarginTask
+
+
+@dataclass
+class TrainingRun:
+    """All parts of a run, wired together; `progress` is the only part that a step replaces."""
+
+    config: TrainConfig
+    ranks: Ranks
+    contract: InputContract
+    dataset: FaceDataset
+    batches: ShuffledBatches
+    task: MarginTask
+    forward_backbone: nn.Module
+    """The backbone itself, or its DDP wrapper with several ranks."""
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    ema: Ema | None
+    total_steps: int
+    data_fingerprint: str
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.dataset.records.identities)
+
+    def face_model(self) -> FaceModel:
+        """Return the backbone as a FaceModel that shares its weights."""
+        return FaceModel(self.task.backbone, self.config.backbone, self.contract)
+
+
+def build_run(config: TrainConfig, records: RecordSource, ranks: Ranks) -> TrainingRun:
+    """Return the run of `config` on `records`, at its first step.
+
+    The initial weights depend on `config.seed` alone: all ranks start equal, whatever the ambient random state.
+    """
+    backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed).to(ranks.device)
+    head = config.head.build(
+        num_classes=len(records.identities), embedding_dim=config.backbone.embedding_dim, seed=config.seed
+    ).to(ranks.device)
+    if config.precision.channels_last:
+        backbone = backbone.to(memory_format=torch.channels_last)
+    task = MarginTask(backbone, head)
+    groups = build_param_groups(
+        backbone,
+        head,
+        lr=config.optim.lr,
+        weight_decay=config.optim.weight_decay,
+        head_lr_factor=config.optim.head_lr_factor,
+        head_weight_decay=config.optim.head_weight_decay,
+    )
+    batches = ShuffledBatches(
+        len(records),
+        global_batch_size=config.data.batch_size,
+        seed=config.seed,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+    )
+    return TrainingRun(
+        config=config,
+        ranks=ranks,
+        contract=InputContract(input_size=config.data.input_size),
+        dataset=FaceDataset(
+            records,
+            size=config.data.input_size,
+            max_side=config.data.max_side,
+            augment=config.data.augment,
+            seed=config.seed,
+        ),
+        batches=batches,
+        task=task,
+        forward_backbone=_wrap(backbone, ranks),
+        optimizer=config.optim.build(groups),
+        scaler=build_scaler(config.precision, ranks.device),
+        ema=config.ema.build(backbone) if config.ema else None,
+        total_steps=max(1, round(config.epochs * batches.steps_per_epoch)),
+        data_fingerprint=fingerprint_of(records),
+    )
+
+
+def fingerprint_of(records: RecordSource) -> str:
+    """Return a checksum of the keys and labels in order: a resumed run must see the same data."""
+    crc = zlib.crc32(records.labels.tobytes())
+    for key in records.keys:
+        crc = zlib.crc32(key.encode(), crc)
+    return f"{len(records)}-{len(records.identities)}-{crc:08x}"
+
+
+def _wrap(backbone: nn.Module, ranks: Ranks) -> nn.Module:
+    if ranks.world_size == 1:
+        return backbone
+    device_ids = [ranks.device.index] if ranks.device.type == "cuda" else None
+    wrapped = DistributedDataParallel(backbone, device_ids=device_ids, broadcast_buffers=True)
+    wrapped.register_comm_hook(None, sum_without_dividing)  # type: ignore[arg-type]
+    return wrapped

@@ -1,0 +1,121 @@
+"""A training run as data: what a recipe says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from marginface.backbones import BACKBONES, BackboneConfig
+from marginface.config import by_kind
+from marginface.evaluation.run import EvaluationConfig
+from marginface.heads import HEADS, HeadConfig
+from marginface.images.augment import AugmentConfig
+from marginface.optim import OPTIMIZERS, SCHEDULES, EmaConfig, OptimizerConfig, ScheduleConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What to train on. The number of classes and images is read from the source, never set."""
+
+    source: str
+    """Where the records are, as `open_records` takes it: `tar:faces.tar`, `folder:/data/faces`, `list:train.txt`."""
+    input_size: int = 112
+    """Pixels a side that the backbone sees; larger images are shrunk."""
+    batch_size: int = 128
+    """Images an optimiser step, over all ranks and accumulation steps together."""
+    num_workers: int = 2
+    """Decoding processes a rank; 0 decodes in the training process. It cannot change the result."""
+    max_side: int = 512
+    """Images with a longer side are refused: they are photographs, not aligned crops. Pixels."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    skip_broken: bool = False
+    """Leave out images that cannot be decoded, and count them, rather than stop at the first."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size {self.batch_size} is too small: batch normalisation needs at least 2 images.")
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers is {self.num_workers}; give 0 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionConfig:
+    """The backbone's arithmetic. The head always computes in fp32."""
+
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """fp16 uses a gradient scaler, whose state is saved with the checkpoint."""
+    force: bool = False
+    """Run bf16 or fp16 even on a processor that has no units for it (ten times slower or worse)."""
+    channels_last: bool = True
+    """Keep images and convolution weights in NHWC order, which is faster on CPUs and on tensor cores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When the state is written. A run always ends with a checkpoint, also when it is interrupted."""
+
+    every_epochs: float = 1.0
+    """Epochs between checkpoints; 0.25 writes four an epoch, 0 only the last."""
+    keep: int = 2
+    """The newest checkpoints to keep, beside the one of the best evaluation."""
+
+    def __post_init__(self) -> None:
+        if self.every_epochs < 0:
+            raise ValueError(f"every_epochs is {self.every_epochs}; give 0 (only the last) or more.")
+        if self.keep < 1:
+            raise ValueError(f"keep is {self.keep}; at least one checkpoint has to stay.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """What is written while training runs."""
+
+    every_steps: int = 10
+    """Optimiser steps between lines of log.jsonl; a line holds the means over them."""
+    tensorboard: bool = False
+    """Also write TensorBoard events (needs the extra: pip install 'marginface[tensorboard]')."""
+
+    def __post_init__(self) -> None:
+        if self.every_steps < 1:
+            raise ValueError(f"every_steps is {self.every_steps}; give 1 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run."""
+
+    data: DataConfig
+    backbone: Annotated[BackboneConfig, by_kind("backbone", BACKBONES)]
+    head: Annotated[HeadConfig, by_kind("head", HEADS)]
+    optim: Annotated[OptimizerConfig, by_kind("optimizer", OPTIMIZERS)]
+    schedule: Annotated[ScheduleConfig, by_kind("schedule", SCHEDULES)]
+    epochs: float
+    """Passes over the data; a fraction is allowed."""
+    seed: int = 0
+    """Of the initial weights, the order of images, flips and dropout."""
+    accumulation_steps: int = 1
+    """Parts into which a rank's share of the batch is cut, to save memory; gradients are those of the whole batch."""
+    clip_norm: float | None = None
+    """Largest length of the gradient of backbone and head together; None does not clip."""
+    precision: PrecisionConfig = field(default_factory=PrecisionConfig)
+    ema: EmaConfig | None = None
+    """Average the weights over steps; evaluations and the written model then use the average."""
+    evaluations: tuple[EvaluationConfig, ...] = ()
+    """Judged during training; the first decides which model is the best one."""
+    evaluate_every_epochs: float = 1.0
+    """Epochs between evaluations; the end of the run is always evaluated."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0:
+            raise ValueError(f"epochs is {self.epochs}; give more than 0.")
+        if self.evaluate_every_epochs <= 0:
+            raise ValueError(f"evaluate_every_epochs is {self.evaluate_every_epochs}; give more than 0.")
+        if self.accumulation_steps < 1:
+            raise ValueError(f"accumulation_steps is {self.accumulation_steps}; give 1 or more.")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm is {self.clip_norm}; give more than 0, or null to leave gradients as they are.")
+        names = [e.name for e in self.evaluations]
+        if len(set(names)) != len(names):
+            raise ValueError(f"evaluations: the names {names} are not all different.")

@@ -1,0 +1,179 @@
+"""The training loop, in the order in which things happen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from marginface.distributed import any_rank
+from marginface.errors import WorkError
+from marginface.loading.loader import training_batches
+from marginface.models.store import save_model
+from marginface.training import checkpoint as checkpoints
+from marginface.training.build import TrainingRun
+from marginface.training.interrupt import StopRequest, stop_on_signals
+from marginface.training.log import Display, JsonLines, TensorBoard
+from marginface.training.run_folder import RunFolder
+from marginface.training.state import Window, restore, state_of
+from marginface.training.step import StepNumbers, learning_rate, train_step
+from marginface.training.validation import averaged_model, evaluate_now
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Voices:
+    """Where a run speaks; only the first rank has any."""
+
+    lines: JsonLines | None = None
+    display: Display | None = None
+    tensorboard: TensorBoard | None = None
+
+    def close(self) -> None:
+        for voice in (self.lines, self.display, self.tensorboard):
+            if voice is not None:
+                voice.close()
+
+
+def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool, workers_hook: Callable[[], None] | None = None) -> int:
+    """Train to the end, or until somebody asks to stop; return the exit code (0, or 128 + the signal).
+
+    Args:
+        run: built by `build_run`, at its first step.
+        folder: where everything goes.
+        resume: go on from the newest checkpoint; with none yet, start at the first step.
+        workers_hook: called after every step (the tests' way in).
+
+    Raises:
+        WorkError: a loss that is not finite, a full disk; the last checkpoint stays good.
+        InputError: a damaged checkpoint, changed data, a broken image.
+    """
+    if resume and (step := checkpoints.latest_step(folder.checkpoints)) is not None:
+        restore(run, checkpoints.load_checkpoint(state_of(run), checkpoints.path_of(folder.checkpoints, step)))
+    voices = _open_voices(run, folder)
+    try:
+        with stop_on_signals() as stop:
+            _loop(run, folder, voices, stop, workers_hook)
+            return stop.exit_code
+    finally:
+        voices.close()
+
+
+def _loop(
+    run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest, workers_hook: Callable[[], None] | None
+) -> None:
+    config = run.config
+    per_epoch = run.batches.steps_per_epoch
+    evaluate_every = max(1, round(config.evaluate_every_epochs * per_epoch))
+    checkpoint_every = round(config.checkpoint.every_epochs * per_epoch)
+    first = run.progress.step
+    batches = training_batches(
+        run.dataset,
+        run.batches,
+        first_step=first,
+        num_steps=run.total_steps - first,
+        num_workers=config.data.num_workers,
+        skip_broken=config.data.skip_broken,
+    )
+    clock = time.perf_counter()
+    numbers: dict[str, float] = {}
+    saved_step = first
+    try:
+        for step, batch in zip(range(first, run.total_steps), batches, strict=False):
+            _note_step(run, train_step(run, batch, step, keep_bad_batch_in=folder.path), step)
+            done = step + 1
+            if done % config.log.every_steps == 0 or done == run.total_steps:
+                numbers = _log_window(run, voices, seconds=time.perf_counter() - clock)
+                clock = time.perf_counter()
+            if voices.display:
+                voices.display.step(done, numbers)
+            if workers_hook:
+                workers_hook()
+            stopping = any_rank(bool(stop), run.ranks.device)
+            if config.evaluations and not stopping and (done % evaluate_every == 0 or done == run.total_steps):
+                _evaluate(run, folder, voices)
+                clock = time.perf_counter()
+            if (checkpoint_every and done % checkpoint_every == 0) or stopping:
+                _save(run, folder)
+                saved_step = done
+                clock = time.perf_counter()
+            if stopping:
+                if voices.display:
+                    voices.display.say(f"stopped after step {done}; go on with --resume.")
+                return
+    finally:
+        batches.close()
+    if saved_step < run.total_steps or checkpoints.latest_step(folder.checkpoints) != run.total_steps:
+        _save(run, folder)
+    if run.ranks.is_first:
+        save_model(averaged_model(run), folder.model)
+        if voices.lines:
+            voices.lines.write("end", step=run.total_steps)
+
+
+def _note_step(run: TrainingRun, numbers: StepNumbers, step: int) -> None:
+    window = run.progress.window.plus(
+        images=numbers.images,
+        loss=numbers.loss,
+        norm=numbers.norm,
+        target_cos=numbers.target_cos,
+        grad_norm=numbers.grad_norm,
+        broken=numbers.broken,
+    )
+    run.progress = replace(run.progress, step=step + 1, window=window)
+
+
+def _log_window(run: TrainingRun, voices: Voices, *, seconds: float) -> dict[str, float]:
+    step, window = run.progress.step, run.progress.window
+    numbers = {
+        "epoch": step / run.batches.steps_per_epoch,
+        **window.means(),
+        "lr": learning_rate(run, step - 1),
+        "images_per_second": round(window.images / max(seconds, 1e-9), 1),
+    }
+    run.progress = replace(run.progress, window=Window())
+    if voices.lines:
+        voices.lines.write("step", step=step, **numbers)
+    if voices.tensorboard:
+        voices.tensorboard.write("train", step, numbers)
+    return numbers
+
+
+def _evaluate(run: TrainingRun, folder: RunFolder, voices: Voices) -> None:
+    step = run.progress.step
+    results = evaluate_now(run)  # the same numbers on every rank
+    run.progress = run.progress.with_best(results[0].ranking_score)
+    for result in results:
+        if voices.lines:
+            voices.lines.write("evaluation", step=step, **result.fields)
+        if voices.tensorboard:
+            voices.tensorboard.write(f"evaluation/{result.name}", step, result.fields)
+        if voices.display:
+            voices.display.say(f"step {step}  {result.sentence}")
+    if run.progress.best.step == step and run.ranks.is_first:
+        save_model(averaged_model(run), folder.best)
+
+
+def _save(run: TrainingRun, folder: RunFolder) -> None:
+    state = state_of(run)
+    checkpoints.save_checkpoint(state, folder.checkpoints, step=run.progress.step, is_first_rank=run.ranks.is_first)
+    if run.ranks.is_first:
+        checkpoints.remove_old(folder.checkpoints, keep=run.config.checkpoint.keep, spare={run.progress.best.step})
+        save_model(averaged_model(run), folder.model)
+
+
+def _open_voices(run: TrainingRun, folder: RunFolder) -> Voices:
+    if not run.ranks.is_first:
+        return Voices()
+    step = run.progress.step
+    try:
+        lines = JsonLines(folder.log, resume_after_step=step)
+    except OSError as error:
+        raise WorkError(f"{folder.log}: the log cannot be written ({error.strerror}).") from error
+    voices = Voices(lines=lines, display=Display(run.total_steps, first_step=step))
+    if run.config.log.tensorboard:
+        voices.tensorboard = TensorBoard(folder.tensorboard, first_step=step)
+    return voices

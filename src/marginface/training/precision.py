@@ -1,0 +1,48 @@
+"""The backbone's precision: autocast, the fp16 scaler, and a plain no where the processor would crawl."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+
+import torch
+
+from marginface.errors import InputError
+from marginface.training.config import PrecisionConfig
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def has_units(dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether `device` computes in `dtype` with instructions of its own."""
+    if device.type == "cuda":
+        return dtype is torch.float16 or torch.cuda.is_bf16_supported(including_emulation=False)
+    if platform.machine() in {"arm64", "aarch64"}:
+        name = "_is_mkldnn_bf16_supported" if dtype is torch.bfloat16 else "_is_mkldnn_fp16_supported"
+        return bool(getattr(torch.ops.mkldnn, name)())
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    if dtype is torch.float16:
+        probes = ("_is_amx_fp16_supported",)
+    return any(getattr(torch.cpu, probe)() for probe in probes if hasattr(torch.cpu, probe))
+
+
+def refuse_slow_precision(config: PrecisionConfig, device: torch.device) -> None:
+    """Raise InputError for a precision that this processor would have to emulate, unless it is forced."""
+    if config.dtype == "fp32" or config.force or has_units(DTYPES[config.dtype], device):
+        return
+    raise InputError(
+        f"precision.dtype: this {device.type.upper()} has no {config.dtype} units, so {config.dtype} would be about ten "
+        f"times slower than fp32; use fp32, or set precision.force to run it all the same."
+    )
+
+
+def autocast(config: PrecisionConfig, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Return the context in which the backbone runs forward."""
+    if config.dtype == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[config.dtype])
+
+
+def build_scaler(config: PrecisionConfig, device: torch.device) -> torch.amp.GradScaler:
+    """Return the gradient scaler: at work for fp16, transparent otherwise."""
+    return torch.amp.GradScaler(device.type, growth_interval=100, enabled=config.dtype == "fp16")

@@ -1,0 +1,129 @@
+"""One optimiser step: the global batch in, gradients summed over parts and ranks, weights moved once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from marginface.distributed import sum_gradients, sum_over_ranks
+from marginface.errors import WorkError
+from marginface.images.normalize import normalize
+from marginface.loading.dataset import FaceBatch
+from marginface.optim import clip_gradients
+from marginface.training.build import TrainingRun
+from marginface.training.precision import autocast
+
+
+@dataclass(frozen=True)
+class StepNumbers:
+    """What one step says of itself, over the global batch."""
+
+    images: int
+    loss: float
+    norm: float
+    """Sum of the embeddings' lengths."""
+    target_cos: float
+    """Sum of the cosines to the true class, before the margin."""
+    grad_norm: float
+    broken: int
+
+
+def learning_rate(run: TrainingRun, step: int) -> float:
+    """Return the base learning rate of `step` (0-based): a pure function of the step."""
+    factor = run.config.schedule.factor(step, total_steps=run.total_steps, steps_per_epoch=run.batches.steps_per_epoch)
+    return run.config.optim.lr * factor
+
+
+def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_in: Path) -> StepNumbers:
+    """Run step `step` (0-based) on this rank's share of the global batch.
+
+    Raises:
+        WorkError: the loss or a gradient is not finite; the weights are as before the step and the batch is kept on disk.
+    """
+    _seed_dropout(run, step)
+    lr = learning_rate(run, step)
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr * group["lr_factor"]
+    run.optimizer.zero_grad(set_to_none=True)
+
+    device = run.ranks.device
+    images, labels = batch.images.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
+    counts = sum_over_ranks(torch.tensor([len(labels), len(batch.broken)], dtype=torch.float64, device=device))
+    num_global = int(counts[0].item())
+    sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, norm, target cosine
+    parts = _parts(len(labels), run.config.accumulation_steps)
+    for i, part in enumerate(parts):
+        with _gradients_stay_here(run, until_last=i < len(parts) - 1):
+            sums += _backward(run, images[part], labels[part], num_global)
+    sum_gradients(run.task.head.parameters())
+    sums = sum_over_ranks(sums)
+    loss = float(sums[0].item())
+    if not math.isfinite(loss):
+        raise _not_finite(run, batch, step, "loss", keep_bad_batch_in)
+
+    run.scaler.unscale_(run.optimizer)
+    grad_norm = float(clip_gradients(run.task.parameters(), run.config.clip_norm))
+    if not math.isfinite(grad_norm) and not run.scaler.is_enabled():  # with fp16 the scaler skips such a step and shrinks
+        raise _not_finite(run, batch, step, "gradient", keep_bad_batch_in)
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    if run.ema:
+        run.ema.update(run.task.backbone, step)
+    return StepNumbers(
+        num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, int(counts[1].item())
+    )
+
+
+def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
+    config = run.config.precision
+    pixels = normalize(images, run.contract, channels_last=config.channels_last)
+    with autocast(config, run.ranks.device):
+        embeddings = run.forward_backbone(pixels)
+    output = run.task.loss(embeddings, labels)
+    share = len(labels) / num_global  # the head's mean is over this part; summed shares are the mean of the global batch
+    run.scaler.scale(output.loss * share).backward()
+    return torch.stack(
+        [output.loss.detach().double() * share, output.norm_B.double().sum(), output.target_cos_B.double().sum()]
+    )
+
+
+def _parts(num_images: int, accumulation_steps: int) -> list[slice]:
+    edges = np.linspace(0, num_images, accumulation_steps + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+
+
+def _gradients_stay_here(run: TrainingRun, *, until_last: bool) -> contextlib.AbstractContextManager[None]:
+    """DDP sums over ranks once a step, with the last part; before it, gradients gather on this rank."""
+    if until_last and isinstance(run.forward_backbone, DistributedDataParallel):
+        return run.forward_backbone.no_sync()
+    return contextlib.nullcontext()
+
+
+def _seed_dropout(run: TrainingRun, step: int) -> None:
+    """Give dropout an address, (seed, step, rank), so that a resumed run draws what an unbroken one would have."""
+    address = np.random.SeedSequence([run.config.seed, step, run.ranks.rank]).generate_state(1, np.uint64)
+    torch.manual_seed(int(address[0] >> np.uint64(1)))
+
+
+def _not_finite(run: TrainingRun, batch: FaceBatch, step: int, what: str, folder: Path) -> WorkError:
+    bad = [
+        group["name"]
+        for group in run.optimizer.param_groups
+        if any(not torch.isfinite(p.grad).all() for p in group["params"] if p.grad is not None)
+    ]
+    keys = [run.dataset.records.keys[i] for i in batch.indices.tolist()]
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"not-finite-step-{step + 1:08d}-rank{run.ranks.rank}.pt"
+    torch.save({"images": batch.images, "labels": batch.labels, "keys": keys, "step": step}, file)
+    where = f" (gradients not finite in {', '.join(bad)})" if bad else ""
+    return WorkError(
+        f"step {step + 1}: the {what} is not finite{where}; the batch is kept in {file}. Lower optim.lr or set clip_norm, and "
+        f"--resume from the last checkpoint or start anew."
+    )

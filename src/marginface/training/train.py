@@ -1,0 +1,94 @@
+"""`train`: the whole of a run, from a recipe's config to a finished run folder."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import torch
+
+from marginface.distributed import Ranks, joined_ranks
+from marginface.errors import InputError
+from marginface.records import open_records, require_trainable
+from marginface.training.build import TrainingRun, build_run
+from marginface.training.config import TrainConfig
+from marginface.training.loop import run_training
+from marginface.training.precision import refuse_slow_precision
+from marginface.training.run_folder import RunFolder, open_existing, open_new, write_json
+
+
+def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command: str = "") -> int:
+    """Train `config` into the run folder `out`; return the exit code (0, or 128 + the signal that stopped it).
+
+    Under torchrun this joins the other ranks; without it one rank trains.
+
+    Raises:
+        InputError: the recipe, the data or the run folder cannot be used.
+        WorkError: the work failed half-way (disk full, loss not finite).
+    """
+    with joined_ranks(default_device()) as ranks:
+        refuse_slow_precision(config.precision, ranks.device)
+        run = prepare(config, ranks)
+        folder = _open_folder(Path(out), config, ranks, resume=resume)
+        if ranks.is_first and not folder.provenance.exists():
+            write_json(folder.provenance, provenance(run, command))
+        return run_training(run, folder, resume=resume)
+
+
+def prepare(config: TrainConfig, ranks: Ranks) -> TrainingRun:
+    """Return the built run of `config`, with its data opened and checked."""
+    records = open_records(config.data.source)
+    require_trainable(records)
+    share = config.data.batch_size / (ranks.world_size * config.accumulation_steps)
+    if share < 2:
+        raise InputError(
+            f"data.batch_size {config.data.batch_size} over {ranks.world_size} ranks and {config.accumulation_steps} "
+            f"accumulation steps leaves fewer than 2 images at a time, too few for batch normalisation."
+        )
+    return build_run(config, records, ranks)
+
+
+def default_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def provenance(run: TrainingRun, command: str) -> dict[str, object]:
+    """Return what a reader needs to know where a run came from."""
+    return {
+        "command": command,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "marginface": importlib.metadata.version("marginface"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(run.ranks.device),
+        "threads": torch.get_num_threads(),
+        "world_size": run.ranks.world_size,
+        "data": run.dataset.records.location,
+        "num_images": len(run.dataset.records),
+        "num_classes": run.num_classes,
+        "data_fingerprint": run.data_fingerprint,
+        "backbone_parameters": sum(p.numel() for p in run.task.backbone.parameters()),
+        "head_parameters": sum(p.numel() for p in run.task.head.parameters()),
+        "steps": run.total_steps,
+    }
+
+
+def _open_folder(out: Path, config: TrainConfig, ranks: Ranks, *, resume: bool) -> RunFolder:
+    """The first rank makes or checks the folder; the others wait for its word and share its failure."""
+    error: Exception | None = None
+    if ranks.is_first:
+        try:
+            return_value = open_existing(out, config) if resume else open_new(out, config)
+        except Exception as raised:
+            error = raised
+    if ranks.world_size > 1:
+        outcome: list[str | None] = [str(error) if error else None]
+        torch.distributed.broadcast_object_list(outcome, src=0)
+        if not ranks.is_first and outcome[0]:
+            raise InputError(outcome[0])
+    if error:
+        raise error
+    return return_value if ranks.is_first else RunFolder(out)
