@@ -1,0 +1,104 @@
+"""Numbers of an evaluation record in plain words: percentages with sensible digits, sentences, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Estimate = Mapping[str, Any]
+"""`{"value", "low", "high", ...}`: rates in 0..1 with the two ends of their 95 % interval, which may be None."""
+
+
+def decimals(estimate: Estimate) -> int:
+    """Return how many decimals of a percentage the estimate carries: one digit finer than its interval's half width."""
+    low, high = estimate.get("low"), estimate.get("high")
+    if low is None or high is None:
+        return 1
+    half = 50.0 * (high - low)
+    return 1 if half >= 0.5 else 2 if half >= 0.05 else 3
+
+
+def percent(rate: float, digits: int = 1) -> str:
+    """Return `12.3 %` for 0.123, with a no-break space."""
+    return f"{100 * rate:.{digits}f}\u00a0%"
+
+
+def percent_of(estimate: Estimate) -> str:
+    """Return the value of an estimate as a percentage, with the digits that its interval supports."""
+    return percent(estimate["value"], decimals(estimate))
+
+
+def interval_of(estimate: Estimate) -> str:
+    """Return `[10.1, 14.9]` in percent, or nothing where the estimate has no interval."""
+    if estimate.get("low") is None or estimate.get("high") is None:
+        return ""
+    digits = decimals(estimate)
+    return f"[{100 * estimate['low']:.{digits}f},\u00a0{100 * estimate['high']:.{digits}f}]"
+
+
+def rate_name(rate: float) -> str:
+    """Return a target rate as it is spoken of: `1 %`, `0.1 %`, `1e-5`."""
+    return f"{100 * rate:g}\u00a0%" if rate >= 1e-4 else f"{rate:.0e}".replace("e-0", "e-")
+
+
+def one_in(rate: float) -> str:
+    """Return `one in 97` for 0.0103; rates above a third are better said as percentages."""
+    if rate <= 0:
+        return "none"
+    return f"one in {round(1 / rate):,}" if rate <= 1 / 3 else percent(rate)
+
+
+def count_of(number: int, one: str, many: str) -> str:
+    """Return `1 person`, `1,234 people`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def headline(record: Mapping[str, Any]) -> str:
+    """Return the sentence to remember about a system: what its threshold costs on this data."""
+    point = record["headline_point"]
+    name = record["system"]["name"]
+    if point is None:
+        eer = record["eer"]
+        return (
+            f"{name}: at equal error, {percent_of(eer)} {interval_of(eer)} of strangers are taken for the same person "
+            f"and as many true pairs are refused. The data supports none of the false match rates that were asked for."
+        )
+    fmr, fnmr = point["achieved_fmr"], point["fnmr"]
+    strangers = "no pair of strangers" if fmr["value"] <= 0 else f"{one_in(fmr['value'])} pairs of strangers"
+    return (
+        f"{name}: at the threshold {point['threshold']:.3f}, {strangers} is taken for the same person "
+        f"({fmr['errors']:,} of {fmr['trials']:,} comparisons), and {percent_of(fnmr)} {interval_of(fnmr)} of true "
+        f"pairs are refused ({fnmr['errors']:,} of {fnmr['trials']:,})."
+    )
+
+
+def limits(record: Mapping[str, Any]) -> list[str]:
+    """Return what the data of a record cannot support, a sentence each."""
+    counts = record["counts"]
+    said = [f"{p['reason']}" for p in record["operating_points"] if p["reason"]]
+    said.append(
+        f"The {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons are made from "
+        f"{count_of(counts['images'], 'image', 'images')} of {count_of(counts['identities'], 'person', 'people')}: "
+        f"pairs that share a person do not count as independent. {record['interval_method']}"
+    )
+    if counts["broken"]:
+        said.append(
+            f"{count_of(counts['broken'], 'image', 'images')} could not be decoded and took no part; every comparison "
+            "with them is missing from all numbers."
+        )
+    smallest = min(counts["mated"], counts["non_mated"])
+    if smallest:
+        said.append(
+            f"Zero errors in {smallest:,} comparisons would still leave a rate of up to {percent(3 / smallest, 2)} "
+            "possible (rule of three, 95 %)."
+        )
+    return said
+
+
+def one_line(record: Mapping[str, Any]) -> str:
+    """Return a record in one line for logs: accuracy where there are folds, and EER, with intervals."""
+    parts = []
+    if record["accuracy"] is not None:
+        parts.append(f"accuracy {percent_of(record['accuracy'])} {interval_of(record['accuracy'])}")
+    parts.append(f"EER {percent_of(record['eer'])} {interval_of(record['eer'])}")
+    return f"{record['protocol']['name']}: " + ", ".join(parts).replace("\u00a0", " ")
