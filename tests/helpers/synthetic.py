@@ -1,7 +1,7 @@
 """Little face sets for tests: each identity is a pattern of coloured noise, each image a disturbed view of it.
 
-Deterministic by (seed, identity, image): the same call writes the same bytes. Easy to tell apart, so that a tiny network
-learns them in seconds; the images of one identity are never equal.
+Deterministic by (seed, identity, image): the same call writes the same bytes. Easy to tell apart, so that a tiny
+network learns them in seconds; the images of one identity are never equal.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def write_tar(
 def write_list(
     path: str | Path, *, num_identities: int = 4, images_per_identity: int = 6, size: int = 112, seed: int = 0
 ) -> Path:
-    """Write the images beside a MagFace list (`path 0 label 0` lines with relative paths), and return the list's path."""
+    """Write the images beside a MagFace list (`path 0 label 0`, relative paths), and return the list's path."""
     path = Path(path)
     root = path.parent / "images"
     write_faces(root, num_identities=num_identities, images_per_identity=images_per_identity, size=size, seed=seed)

@@ -1,0 +1,88 @@
+"""What every source of image files shares: names in a fixed order, dense labels, bytes read on demand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from marginface.errors import InputError
+from marginface.records.record import Record
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""File names, in lower case, that count as images. Only the name is looked at here; decoding goes by content."""
+
+
+class IndexedImages(ABC):
+    """A `RecordSource` over files that are listed once and read one by one."""
+
+    def __init__(self, *, location: str, keys: Sequence[str], identity_of: Sequence[str], order: Sequence[str]) -> None:
+        """Number the identities.
+
+        Args:
+            location: as a person would type it.
+            keys: (N,) unique names.
+            identity_of: (N,) the identity of each key.
+            order: (C,) all identities; the label is the position.
+        """
+        label_of = {name: label for label, name in enumerate(order)}
+        self._location = location
+        self._keys = tuple(keys)
+        self._identities = tuple(order)
+        self._labels = np.fromiter((label_of[name] for name in identity_of), np.int64, count=len(self._keys))
+        self._labels.flags.writeable = False
+
+    @property
+    def location(self) -> str:
+        """Where it was opened from, as a person would type it."""
+        return self._location
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """(C,) names; the label is the position."""
+        return self._identities
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) labels in 0..C-1, read-only."""
+        return self._labels
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """(N,) unique keys."""
+        return self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int) -> Record:
+        """Return the record with its file's bytes.
+
+        Raises:
+            IndexError: outside -N..N-1.
+            InputError: the file cannot be read any more.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.location} has {len(self)} images, there is no number {index}")
+        index = index % len(self)
+        label = int(self._labels[index])
+        try:
+            image = self._read(index)
+        except OSError as error:
+            raise InputError(f"{self.location}: {self._keys[index]} cannot be read any more ({error}).") from error
+        return Record(key=self._keys[index], image=image, label=label, identity=self._identities[label])
+
+    @abstractmethod
+    def _read(self, index: int) -> bytes:
+        """Return the bytes of file number `index`, 0..N-1."""
+
+    def __repr__(self) -> str:
+        return f"<{self.location}: {len(self):,} images of {len(self.identities):,} people>"
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file of this name (without folders) counts as an image: a known suffix, not hidden."""
+    _, dot, suffix = name.rpartition(".")
+    return not name.startswith(".") and dot + suffix.lower() in IMAGE_SUFFIXES

@@ -1,0 +1,114 @@
+"""Parts of a source: chosen images, or chosen people. Splits are by person, so that nobody is on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from marginface.errors import InputError
+from marginface.records.record import Record, RecordSource
+
+
+class Subset:
+    """Chosen records of a source, with their keys kept and their labels numbered densely again."""
+
+    def __init__(self, source: RecordSource, indices: Sequence[int] | npt.NDArray[np.int64]) -> None:
+        self.source = source
+        self.indices = np.asarray(indices, dtype=np.int64)
+        if self.indices.ndim != 1 or not np.isin(self.indices, np.arange(len(source))).all():
+            raise ValueError(f"indices of a subset are a flat sequence of 0..{len(source) - 1}")
+        kept, labels = np.unique(source.labels[self.indices], return_inverse=True)
+        self._labels = labels.astype(np.int64)
+        self._identities = tuple(source.identities[label] for label in kept)
+        self._keys = tuple(source.keys[i] for i in self.indices)
+
+    @property
+    def location(self) -> str:
+        """Where the whole source was opened from, and how much of it this is."""
+        return f"{self.source.location} ({len(self)} of {len(self.source)} images)"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """(C,) names of the people who are left."""
+        return self._identities
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) labels in 0..C-1 of this subset."""
+        return self._labels
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """(N,) keys, as in the whole source."""
+        return self._keys
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Record:
+        whole = self.source[int(self.indices[index])]
+        return Record(
+            key=whole.key,
+            image=whole.image,
+            label=int(self._labels[index]),
+            identity=whole.identity,
+            landmarks=whole.landmarks,
+            meta=whole.meta,
+        )
+
+
+def subset(source: RecordSource, indices: Sequence[int] | npt.NDArray[np.int64]) -> RecordSource:
+    """Return the records at `indices`, in that order, with labels numbered densely again.
+
+    Raises:
+        ValueError: an index outside 0..N-1.
+    """
+    return Subset(source, indices)
+
+
+def of_identities(source: RecordSource, labels: Sequence[int] | npt.NDArray[np.int64]) -> RecordSource:
+    """Return all records of the people with these labels, in the source's order."""
+    return Subset(source, np.flatnonzero(np.isin(source.labels, np.asarray(labels, dtype=np.int64))))
+
+
+def with_at_least(source: RecordSource, num_images: int) -> RecordSource:
+    """Return the records of people who have at least `num_images` images.
+
+    Raises:
+        InputError: nobody has.
+    """
+    counts = np.bincount(source.labels, minlength=len(source.identities))
+    if counts.size == 0 or counts.max() < num_images:
+        raise InputError(f"{source.location}: nobody has {num_images} images or more; the most is {counts.max()}.")
+    return of_identities(source, np.flatnonzero(counts >= num_images))
+
+
+def split_people(source: RecordSource, *, num_held_out: int, seed: int) -> tuple[RecordSource, RecordSource]:
+    """Return (rest, held out): two sources that share nobody, the second with `num_held_out` people drawn by `seed`.
+
+    Raises:
+        InputError: fewer than `num_held_out` + 1 people.
+    """
+    num_people = len(source.identities)
+    if not 0 < num_held_out < num_people:
+        raise InputError(
+            f"{source.location}: cannot hold out {num_held_out} of {num_people} people; leave at least one."
+        )
+    people = np.random.default_rng(seed).permutation(num_people)
+    return of_identities(source, people[num_held_out:]), of_identities(source, people[:num_held_out])
+
+
+def require_trainable(source: RecordSource) -> None:
+    """Refuse a source that no margin head can learn from.
+
+    Raises:
+        InputError: fewer than two people.
+    """
+    if len(source.identities) < 2:
+        who = f"only one identity, {source.identities[0]!r}" if source.identities else "nobody"
+        raise InputError(
+            f"{source.location} holds {who}; training needs at least two people, each in a folder of their own"
+            " (if that is a folder of people, open it instead)."
+        )

@@ -1,0 +1,116 @@
+"""Where each file of a tar lies: one pass over the headers, nothing unpacked.
+
+`tarfile` takes 100 microseconds a member, which is ten minutes for a large training set; this pass takes about five.
+It reads ustar, GNU long names and pax `path` and `size`, which is what tar programs write, and checks the headers' sums.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from marginface.errors import InputError
+
+_BLOCK = 512
+_END = bytes(_BLOCK)
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_OTHER_TYPES = b"123456g"  # links, devices, folders, and pax defaults, which set no path or size in practice
+
+
+class Member(NamedTuple):
+    """A regular file inside a tar."""
+
+    name: str
+    offset: int
+    """Of its first byte, from the start of the tar."""
+    size: int
+    """Bytes."""
+
+
+def tar_members(path: str | Path) -> list[Member]:
+    """Return the regular files of a tar in the order in which they lie.
+
+    Raises:
+        InputError: no such file, compressed, not a tar, damaged, or cut short.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_BLOCK)
+            if len(start) < _BLOCK:
+                raise InputError(f"tar:{path} is not a tar archive: it has only {len(start)} bytes.")
+            for magic, name in _COMPRESSED.items():
+                if start.startswith(magic):
+                    raise InputError(f"tar:{path} is compressed with {name}, so it cannot be read in place; expand it.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return list(_walk(data, path))
+    except FileNotFoundError as error:
+        raise InputError(f"tar:{path} does not exist.") from error
+    except OSError as error:
+        raise InputError(f"tar:{path} cannot be read ({error}).") from error
+
+
+def _walk(data: mmap.mmap, path: str | Path) -> Iterator[Member]:
+    place, length = 0, len(data)
+    extended: dict[str, str] = {}  # what a pax or GNU header says about the member after it
+    while place + _BLOCK <= length:
+        header = data[place : place + _BLOCK]
+        if header == _END:
+            return
+        kind = header[156:157]
+        try:
+            _check_sum(header)
+            size = int(extended["size"]) if "size" in extended else _number(header[124:136])
+            body = place + _BLOCK
+            if size < 0 or body + size > length:
+                raise InputError(f"tar:{path} is cut short: {_name(header)} goes beyond its end; copy it again.")
+            if kind == b"x":
+                extended |= _pax_records(data[body : body + size])
+            elif kind == b"L":
+                extended["path"] = data[body : body + size].rstrip(b"\0").decode("utf-8", "surrogateescape")
+            elif kind == b"S":
+                raise InputError(f"tar:{path}: {_name(header)} is stored sparse; write the tar without --sparse.")
+            else:
+                if kind not in _OTHER_TYPES:  # "0", "\0", "7", and unknown letters count as files, as POSIX asks
+                    yield Member(extended.get("path", _name(header)), body, size)
+                extended = {}
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            what = "is damaged" if place else "is not a tar archive"
+            raise InputError(f"tar:{path} {what} (header at byte {place}: {error}).") from error
+        place = body + -(-size // _BLOCK) * _BLOCK
+    if place < length or extended:
+        raise InputError(f"tar:{path} is cut short: it ends inside a header; copy it again.")
+
+
+def _check_sum(header: bytes) -> None:
+    if sum(header) - sum(header[148:156]) + 8 * 32 != _number(header[148:156]):
+        raise ValueError("its sum does not match")
+
+
+def _number(field: bytes) -> int:
+    if field[0] & 0x80:  # GNU base 256, for what octal digits cannot hold
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+    return int(field.split(b"\0", 1)[0].strip() or b"0", 8)
+
+
+def _name(header: bytes) -> str:
+    name = header[:100].split(b"\0", 1)[0]
+    prefix = header[345:500].split(b"\0", 1)[0] if header[257:263] == b"ustar\0" else b""
+    return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape")
+
+
+def _pax_records(body: bytes) -> dict[str, str]:
+    """Return the path and size of pax records, each written as `LENGTH KEY=VALUE\\n`."""
+    records = {}
+    while body:
+        length = int(body.split(b" ", 1)[0])
+        if not 0 < length <= len(body):
+            raise ValueError("a pax record has a wrong length")
+        key, _, value = body[:length].split(b" ", 1)[1][:-1].partition(b"=")
+        if key in (b"path", b"size"):
+            records[key.decode()] = value.decode("utf-8", "surrogateescape")
+        body = body[length:]
+    return records
