@@ -114,7 +114,7 @@ def k_fold_decisions(
 
 
 def contiguous_folds(num_pairs: int, num_folds: int = 10) -> npt.NDArray[np.int64]:
-    """Return (N,) fold numbers in pair order; the first `num_pairs % num_folds` folds hold one pair more, as in KFold."""
+    """Return (N,) fold numbers in pair order; the first `num_pairs % num_folds` folds hold one pair more (KFold)."""
     if not 2 <= num_folds <= num_pairs:
         raise InputError(
             f"{num_pairs} pairs cannot be cut into {num_folds} folds; 2 to {num_pairs} folds are possible."

@@ -1,0 +1,135 @@
+"""Embeddings and pairs become scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from marginface.errors import InputError
+from marginface.metrics import VerificationSummary, summarise
+from marginface.protocols.pairs import Pairs
+
+CHUNK_BYTES = 2**21
+"""Of gathered embeddings a side: two such blocks stay in cache."""
+
+
+class UnitEmbeddings(Protocol):
+    """What `compare` needs of an `EmbeddingTable`."""
+
+    @property
+    def unit(self) -> npt.NDArray[np.float32]:
+        """(N, D) of length 1."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]: ...
+
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """Scores of the pairs of one protocol, in the protocol's order."""
+
+    name: str
+    score: npt.NDArray[np.float32]
+    """(P,) cosine in [-1, 1], higher is more alike; a match is `score >= threshold`."""
+    mated: npt.NDArray[np.bool_]
+    left: npt.NDArray[np.int64]
+    """(P,) positions in the embedding table."""
+    right: npt.NDArray[np.int64]
+    identity_left: npt.NDArray[np.int64]
+    """(P,) labels of the table."""
+    identity_right: npt.NDArray[np.int64]
+    fold: npt.NDArray[np.int64] | None = None
+    num_left_out: int = 0
+    """Pairs of the protocol that are absent because an image of theirs has no embedding."""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def summarise(self, **settings: Any) -> VerificationSummary:
+        """Return `metrics.summarise` of these scores; `settings` are its keyword arguments."""
+        return summarise(
+            self.score,
+            self.mated,
+            identity_left=self.identity_left,
+            identity_right=self.identity_right,
+            folds=self.fold,
+            **settings,
+        )
+
+    def hardest(self, num_pairs: int, *, mated: bool) -> npt.NDArray[np.int64]:
+        """Return positions of the lowest mated or the highest non-mated scores, hardest first."""
+        found = np.flatnonzero(self.mated == mated)
+        score = self.score[found] if mated else -self.score[found]
+        return found[np.argsort(score, kind="stable")[:num_pairs]]
+
+
+def compare(
+    table: UnitEmbeddings, pairs: Pairs, *, keys: Sequence[str] | None = None, allow_missing: bool = False
+) -> Comparisons:
+    """Return the cosine of each pair.
+
+    Products and sums are float32; with 512 dimensions a score carries an error of about 1e-7, so a pair within that of
+    a threshold may fall on either side on another machine.
+
+    Args:
+        table: embeddings with keys and labels.
+        pairs: positions in `keys`.
+        keys: of the source that the pairs were made for; None where they were made for the table itself. Needed where
+            the table lacks images that could not be decoded: pairs are matched to it by key.
+        allow_missing: leave out the pairs of images that the table lacks, and count them in `num_left_out`.
+
+    Raises:
+        InputError: an image of a pair has no embedding (unless allowed), or no pair is left.
+    """
+    left, right, kept = pairs.left, pairs.right, np.ones(len(pairs), np.bool_)
+    if keys is not None:
+        place = {key: i for i, key in enumerate(table.keys)}
+        place_of = np.array([place.get(key, -1) for key in keys], np.int64)
+        left, right = place_of[left], place_of[right]
+        kept = (left >= 0) & (right >= 0)
+        if not kept.all() and not allow_missing:
+            raise InputError(_missing(pairs, keys, place_of))
+    elif len(pairs) and max(left.max(), right.max()) >= len(table.labels):
+        raise ValueError(f"{pairs.name} points beyond the {len(table.labels)} embeddings; give the keys of its source.")
+    if not kept.any():
+        raise InputError(f"{pairs.name}: there is no pair with both embeddings; nothing can be compared.")
+    left, right = left[kept], right[kept]
+    return Comparisons(
+        name=pairs.name,
+        score=_cosines(table.unit, left, right),
+        mated=pairs.mated[kept],
+        left=left,
+        right=right,
+        identity_left=table.labels[left],
+        identity_right=table.labels[right],
+        fold=None if pairs.fold is None else pairs.fold[kept],
+        num_left_out=int(len(pairs) - kept.sum()),
+    )
+
+
+def _cosines(
+    unit: npt.NDArray[np.float32], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    score = np.empty(len(left), np.float32)
+    chunk = max(1, CHUNK_BYTES // (unit.shape[1] * unit.itemsize))
+    for start in range(0, len(left), chunk):
+        part = slice(start, start + chunk)
+        np.einsum("pd,pd->p", unit[left[part]], unit[right[part]], out=score[part])
+    return np.clip(score, -1.0, 1.0, out=score)  # rounding leaves 1.0000001
+
+
+def _missing(pairs: Pairs, keys: Sequence[str], place_of: npt.NDArray[np.int64]) -> str:
+    used = np.unique(np.concatenate([pairs.left, pairs.right]))
+    absent = [keys[i] for i in used[place_of[used] < 0]]
+    named = ", ".join(absent[:3]) + (f" and {len(absent) - 3:,} more" if len(absent) > 3 else "")
+    return (
+        f"{pairs.name}: {len(absent):,} images of its pairs have no embedding ({named}), perhaps because they are broken: "
+        "repair them, or allow missing images to leave their pairs out and have them counted."
+    )
