@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +12,10 @@ import numpy.typing as npt
 from marginface.errors import InputError
 from marginface.metrics import VerificationSummary, summarise
 from marginface.protocols.pairs import Pairs
+from marginface.records.embedding_table import EmbeddingTable
 
 CHUNK_BYTES = 2**21
 """Of gathered embeddings a side: two such blocks stay in cache."""
-
-
-class UnitEmbeddings(Protocol):
-    """What `compare` needs of an `EmbeddingTable`."""
-
-    @property
-    def unit(self) -> npt.NDArray[np.float32]:
-        """(N, D) of length 1."""
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]: ...
-
-    @property
-    def keys(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +58,7 @@ class Comparisons:
 
 
 def compare(
-    table: UnitEmbeddings, pairs: Pairs, *, keys: Sequence[str] | None = None, allow_missing: bool = False
+    table: EmbeddingTable, pairs: Pairs, *, keys: Sequence[str] | None = None, allow_missing: bool = False
 ) -> Comparisons:
     """Return the cosine of each pair.
 
@@ -130,6 +117,6 @@ def _missing(pairs: Pairs, keys: Sequence[str], place_of: npt.NDArray[np.int64])
     absent = [keys[i] for i in used[place_of[used] < 0]]
     named = ", ".join(absent[:3]) + (f" and {len(absent) - 3:,} more" if len(absent) > 3 else "")
     return (
-        f"{pairs.name}: {len(absent):,} images of its pairs have no embedding ({named}), perhaps because they are broken: "
+        f"{pairs.name}: {len(absent):,} images of its pairs have no embedding ({named}), perhaps being broken: "
         "repair them, or allow missing images to leave their pairs out and have them counted."
     )

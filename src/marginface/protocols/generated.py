@@ -26,13 +26,13 @@ def generated_pairs(
     """Return all mated pairs of a labelled source and a seeded sample of its non-mated pairs, mated ones first.
 
     Non-mated pairs are drawn uniformly and without replacement from all pairs of images of two different people, so
-    that their FMR estimates that of all pairs. (A person with many images therefore appears often; the identity bootstrap
-    knows.) Folds are by person: the people are dealt into ten, and a pair goes with the person on its left; fewer than
-    ten people have none.
+    that their FMR estimates that of all pairs. (A person with many images therefore appears often; the identity
+    bootstrap knows.) Folds are by person: the people are dealt into ten, and a pair goes with the person on its left;
+    fewer than ten people have none.
 
     Args:
         labels: (N,) identity of each image.
-        num_non_mated: at most this many; all where there are fewer. 30 / FMR pairs support an FMR. "all" takes all.
+        num_non_mated: at most this many, or "all"; all too where there are fewer. 30 / FMR pairs support an FMR.
         max_mated_per_identity: at most this many mated pairs of one person, drawn at random, so that a person with 600
             images (179,700 pairs) does not speak for everybody; None takes all.
         seed: of all draws; the same labels and seed give the same pairs.

@@ -69,7 +69,7 @@ def lfw_pairs(path: str | Path, keys: Sequence[str], *, name: str = "lfw") -> Pa
     rows = [(number, words) for number, line in enumerate(lines[1:], 2) if (words := line.split())]
     if len(rows) != num_folds * per_fold * 2:
         raise InputError(
-            f"{path}: line 1 promises {num_folds * per_fold * 2:,} pairs, the file holds {len(rows):,}; it is damaged or cut."
+            f"{path}: line 1 promises {num_folds * per_fold * 2:,} pairs, it holds {len(rows):,}; it is damaged or cut."
         )
     images = _Images(keys)
     left, right, mated = [], [], []
