@@ -1,0 +1,6 @@
+"""Public sets of photographs -> records: `marginface data fetch NAME`."""
+
+from marginface.fetching.fetch import FetchedSet, fetch
+from marginface.fetching.registry import PublicFile, PublicSet, public_set, public_sets
+
+__all__ = ["FetchedSet", "PublicFile", "PublicSet", "fetch", "public_set", "public_sets"]
