@@ -1,7 +1,7 @@
 """Where each file of a tar lies: one pass over the headers, nothing unpacked.
 
 `tarfile` takes 100 microseconds a member, which is ten minutes for a large training set; this pass takes about five.
-It reads ustar, GNU long names and pax `path` and `size`, which is what tar programs write, and checks the headers' sums.
+It reads ustar, GNU long names and pax `path` and `size`, which is what tar programs write, and checks each sum.
 """
 
 from __future__ import annotations
