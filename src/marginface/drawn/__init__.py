@@ -1,0 +1,7 @@
+"""People who do not exist: drawn faces whose identity, nuisance and landmarks are known."""
+
+from marginface.drawn.identity import Identity, draw_identity, draw_sibling
+from marginface.drawn.nuisance import Nuisance, draw_nuisance
+from marginface.drawn.people import DrawnPeople, write_tar
+
+__all__ = ["DrawnPeople", "Identity", "Nuisance", "draw_identity", "draw_nuisance", "draw_sibling", "write_tar"]

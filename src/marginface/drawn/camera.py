@@ -1,0 +1,46 @@
+"""From light to a file: exposure, colour, blur, low resolution, noise and JPEG, in the order a camera does them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from marginface.drawn.nuisance import Nuisance
+from marginface.errors import WorkError
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def expose(light: npt.NDArray[np.float32], nuisance: Nuisance, *, size: int) -> npt.NDArray[np.uint8]:
+    """Return (size, size, 3) uint8 RGB from linear light (s, s, 3), 0..1 and a little above."""
+    warmth = nuisance.light_warmth
+    tint = np.array([1.0 + 0.22 * warmth, 1.0, 1.0 - 0.28 * warmth], np.float32) * np.float32(nuisance.exposure)
+    image = light * tint
+    image = image * (1.0 + 0.16 * image) / (1.0 + 0.5 * np.maximum(image - 0.5, 0.0))  # the shoulder of a film
+    image = np.sqrt(np.clip(image, 0.0, 1.0))  # close to the sRGB curve, and much cheaper
+    if nuisance.saturation != 1.0:
+        grey = (image @ _LUMA)[..., None]
+        image = grey + (image - grey) * np.float32(nuisance.saturation)
+    if image.shape[0] != size:
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    pixel = size / 112.0
+    if nuisance.blur_sigma > 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), nuisance.blur_sigma * pixel)
+    if nuisance.low_resolution > 1.05:
+        small = max(8, round(size / nuisance.low_resolution))
+        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    levels = image * np.float32(255.0)
+    if nuisance.noise_sigma > 0.1:
+        rng = np.random.default_rng([nuisance.detail, 1])
+        levels = levels + rng.standard_normal(levels.shape, dtype=np.float32) * np.float32(nuisance.noise_sigma)
+    return np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+
+
+def encode(image: npt.NDArray[np.uint8], nuisance: Nuisance) -> bytes:
+    """Return the JPEG file of an RGB image at the picture's quality."""
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, nuisance.jpeg_quality])
+    if not done:
+        raise WorkError(f"OpenCV could not encode a drawn picture of {image.shape} as JPEG")
+    return bytes(data.tobytes())

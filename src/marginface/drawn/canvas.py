@@ -1,0 +1,93 @@
+"""The painter's ground: where on the head each pixel lies, and helpers to mix colours with soft edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Square maps of one picture; lengths in millimetres, colours in linear light."""
+
+    x: Array
+    """(s, s) head coordinates of the surface in each pixel."""
+    y: Array
+    z: Array
+    camera_x: Array
+    """(s, s) camera coordinates, roll undone, y down."""
+    camera_y: Array
+    colour: Array
+    """(s, s, 3) what has been painted so far; changed in place."""
+    pixel_from_head: npt.NDArray[np.float64]
+    """(2, 4): head coordinates with a 1 appended to pixels."""
+    pixel_mm: float
+    """Side of a pixel."""
+
+    def window(self, spot: npt.ArrayLike, reach_mm: float) -> Window | None:
+        """Return the pixels within about `reach_mm` of a head position, or None where that is outside the picture."""
+        px, py = self.pixel_from_head @ np.append(np.asarray(spot, np.float64), 1.0)
+        reach, side = reach_mm / self.pixel_mm + 1.0, self.x.shape[0]
+        top, bottom = max(int(py - reach), 0), min(int(py + reach) + 2, side)
+        left, right = max(int(px - reach), 0), min(int(px + reach) + 2, side)
+        return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
+
+    def edge(self, inside_mm: Array, softness_mm: float = 0.0) -> Array:
+        """Return 0..1 coverage from a signed distance, softened over a pixel or more."""
+        width = np.float32(max(softness_mm, 1.2 * self.pixel_mm))
+        return np.clip(inside_mm / width + np.float32(0.5), 0.0, 1.0)
+
+    def paint(self, window: Window, colour: npt.ArrayLike, alpha: Array) -> None:
+        """Mix a colour (3,) or (h, w, 3) into a part of the picture."""
+        part = self.colour[window]
+        part += alpha[..., None] * (np.asarray(colour, np.float32) - part)
+
+    def darken(self, window: Window, factor: npt.ArrayLike, alpha: Array) -> None:
+        """Multiply by a factor (3,) where alpha is 1."""
+        part = self.colour[window]
+        part *= 1.0 - alpha[..., None] * (1.0 - np.asarray(factor, np.float32))
+
+
+EVERYWHERE: Window = (slice(None), slice(None))
+
+
+def linear(*srgb: float) -> Array:
+    """Return linear light from sRGB levels 0..255 (with the square that `camera.expose` takes the root of)."""
+    return np.square(np.array(srgb, np.float32) / np.float32(255.0))
+
+
+def mix(a: Array, b: Array, share: float) -> Array:
+    """Return a at share 0 and b at share 1."""
+    return a + (b - a) * np.float32(min(max(share, 0.0), 1.0))
+
+
+@lru_cache(maxsize=1)
+def noise_bank() -> dict[str, Array]:
+    """Return tiles (256, 256) of noise, mean 0 and deviation 1, that wrap around: the same in every process."""
+    rng = np.random.default_rng(20240501)
+    sigmas = {"fine": (0.6, 0.6), "mid": (2.0, 2.0), "coarse": (7.0, 7.0), "strands": (0.8, 16.0), "curls": (1.7, 2.4)}
+    bank = {}
+    for name, (sigma_x, sigma_y) in sigmas.items():
+        tile = np.tile(rng.standard_normal((256, 256)), (3, 3))
+        tile = cv2.GaussianBlur(tile, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y)[256:512, 256:512]
+        bank[name] = np.ascontiguousarray((tile - tile.mean()) / tile.std(), dtype=np.float32)
+    return bank
+
+
+def noise(kind: str, x: Array, y: Array, *, pattern: int, scale: float) -> Array:
+    """Return noise at positions, `scale` samples a millimetre, from the place in the tile that `pattern` names."""
+    shift_x, shift_y = pattern % 251, (pattern // 251) % 241
+    return cv2.remap(
+        noise_bank()[kind],
+        np.asarray(x * scale + shift_x, np.float32),
+        np.asarray(y * scale + shift_y, np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_WRAP,
+    )

@@ -1,0 +1,116 @@
+"""The picture in linear light: background, hair behind, neck, ears, head, hair before, and what covers the face.
+
+Works like a fragment shader in numpy: a coarse grid of rays finds the surface, everything else is a function of the
+head coordinates of each pixel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from marginface.drawn import covering, features, hair, skin
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas
+from marginface.drawn.geometry import Head, camera_from_head, look_at_head, rotation, sample
+from marginface.drawn.identity import Identity
+from marginface.drawn.nuisance import Nuisance
+
+_SUPERSAMPLING = 1.5
+_RAY_SPACING = 2.4
+"""Pixels of the picture between two rays; the surface between them is interpolated."""
+
+
+def draw_head(
+    who: Identity,
+    picture: Nuisance,
+    head: Head,
+    *,
+    pixel_from_camera: npt.NDArray[np.float64],
+    size: int,
+) -> Array:
+    """Return (s, s, 3) linear light, s = 1.5 size.
+
+    Args:
+        who: The person.
+        picture: The circumstances.
+        head: The person's surface with this picture's expression.
+        pixel_from_camera: (2, 3) camera millimetres to pixels of a `size` x `size` picture.
+        size: Side of the finished picture.
+    """
+    side = round(size * _SUPERSAMPLING)
+    scale = side / size
+    to_pixel = np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]]) @ np.vstack(
+        [pixel_from_camera, [0, 0, 1]]
+    )
+    view = rotation(picture)
+    rays = round(side / _RAY_SPACING)
+    camera = _camera_positions(to_pixel, picture.roll, side, rays)
+    surface = look_at_head(head, view, camera)
+    stack = np.concatenate([surface.points, camera[..., :1]], axis=-1)
+    stack = cv2.resize(stack, (side, side), interpolation=cv2.INTER_LINEAR)
+    more = np.concatenate([surface.normals, surface.rim[..., None]], axis=-1)
+    more = cv2.resize(more, (side, side), interpolation=cv2.INTER_LINEAR)
+    camera_y = cv2.resize(camera[..., 1], (side, side), interpolation=cv2.INTER_LINEAR)
+    x, y, z = (np.ascontiguousarray(stack[..., k]) for k in range(3))
+    rim = np.ascontiguousarray(more[..., 3])
+    linear_part = to_pixel[:, :2] @ camera_from_head(picture)
+    canvas = Canvas(
+        x=x,
+        y=y,
+        z=z,
+        camera_x=np.ascontiguousarray(stack[..., 3]),
+        camera_y=camera_y,
+        colour=np.empty((side, side, 3), np.float32),
+        pixel_from_head=np.column_stack([linear_part, to_pixel[:, 2]]),
+        pixel_mm=1.0 / math.sqrt(abs(np.linalg.det(to_pixel[:, :2]))),
+    )
+    details = _relief_details(head)
+    gx, gy, hollow = (sample(details[k], x, y) for k in range(3))
+    normals = skin.bend(more[..., :3], gx, gy)
+
+    tone = skin.tone(who)
+    hair_colour = hair.colour(who)
+    skin.paint_skin(canvas, who, tone)
+    features.paint_nostrils(canvas, who, head)
+    features.paint_mouth(canvas, who, picture, head, tone)
+    skin.paint_beard(canvas, who, picture, hair_colour)
+    for eye in (-1, 1):
+        features.paint_eye(canvas, who, picture, head, eye, tone)
+        features.paint_brow(canvas, who, picture, head, eye, hair.brow_colour(who, hair_colour))
+    light = skin.light(picture, view, normals, hollow)
+    face = canvas.colour * light + skin.shine(who, picture, view, normals)[..., None]
+
+    canvas.colour[...] = covering.background(picture, side)
+    hair.paint_behind(canvas, who, picture, hair_colour, rim, light)
+    covering.paint_neck(canvas, who, picture, tone)
+    hair.paint_ears(canvas, who, picture, head, view, tone, behind=True)
+    canvas.paint(EVERYWHERE, face, canvas.edge(rim))
+    hair.paint_ears(canvas, who, picture, head, view, tone, behind=False)
+    hair.paint_before(canvas, who, picture, hair_colour, rim, light)
+    covering.paint_hat(canvas, picture, rim, light)
+    covering.paint_glasses(canvas, who, picture, head, view)
+    covering.paint_occluder(canvas, who, picture, rim, light)
+    return canvas.colour
+
+
+def _camera_positions(to_pixel: npt.NDArray[np.float64], roll: float, side: int, rays: int) -> Array:
+    """Return (rays, rays, 2) camera millimetres, roll undone, of a coarse grid over the picture."""
+    inverse = np.linalg.inv(to_pixel[:, :2])
+    c, s = math.cos(roll), math.sin(roll)
+    unroll = np.array([[c, s], [-s, c]]) @ inverse
+    centres = (np.arange(rays) + 0.5) * (side / rays) - 0.5
+    px, py = centres[None, :] - to_pixel[0, 2], centres[:, None] - to_pixel[1, 2]
+    return np.stack([unroll[k, 0] * px + unroll[k, 1] * py for k in range(2)], axis=-1).astype(np.float32)
+
+
+def _relief_details(head: Head) -> tuple[Array, Array, Array]:
+    """Return the relief's slope in x and in y, and how far each place lies below its surroundings (millimetres)."""
+    relief = head.relief
+    gx = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
+    gy = cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
+    half = cv2.resize(relief, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    around = cv2.resize(cv2.GaussianBlur(half, (0, 0), 2.0), relief.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return gx, gy, around - relief

@@ -1,0 +1,127 @@
+"""Skin: its tone and texture, the beard on it, and how light falls on it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise
+from marginface.drawn.geometry import mouth_corner
+from marginface.drawn.identity import Identity
+from marginface.drawn.nuisance import Nuisance
+
+_MELANIN = (0.0, 0.25, 0.45, 0.65, 0.82, 1.0)
+_TONES = ((244, 208, 190), (232, 184, 156), (210, 156, 122), (168, 116, 84), (122, 80, 57), (80, 52, 40))
+
+
+def tone(who: Identity) -> Array:
+    """Return the skin's colour (3,) in linear light."""
+    srgb = [np.interp(who.melanin, _MELANIN, [level[k] for level in _TONES]) for k in range(3)]
+    yellow = who.undertone
+    return linear(srgb[0] * (1 - 0.008 * yellow), srgb[1] * (1 + 0.018 * yellow), srgb[2] * (1 - 0.05 * yellow))
+
+
+def paint_skin(canvas: Canvas, who: Identity, base: Array) -> None:
+    """Cover the whole picture with the person's skin; the outline is cut later."""
+    x, y = canvas.x, canvas.y
+    mottle = noise("coarse", x, y, pattern=who.pattern, scale=0.6)
+    fine = noise("fine", x, y, pattern=who.pattern + 7, scale=1.1)
+    value = 1.0 + (0.045 * who.skin_mottle) * mottle + (0.018 + 0.02 * who.skin_mottle) * fine
+    side = np.abs(x)
+    red = np.exp(-(((side - 42) / 17) ** 2) - ((y + 36) / 17) ** 2) * 1.0
+    red += np.exp(-((x / 13) ** 2) - ((y - who.nose_tip_height - 2) / 12) ** 2) * 0.8
+    red *= np.float32(who.ruddiness * (1.0 - 0.55 * who.melanin)) * (1.0 + 0.2 * mottle)
+    for channel, loss in enumerate((0.02, 0.3, 0.27)):
+        np.multiply(value, base[channel] * (1.0 - np.float32(loss) * red), out=canvas.colour[..., channel])
+    if who.freckles > 0.03:
+        spots = noise("mid", x, y, pattern=who.pattern + 99, scale=2.1)
+        where = np.exp(-((side / 48) ** 4) - ((y + 24) / 30) ** 2)
+        canvas.darken(
+            EVERYWHERE, (0.68, 0.52, 0.42), np.clip((spots - 1.9 + 1.5 * who.freckles) * 1.3, 0, 1) * where * 0.75
+        )
+    if who.wrinkles > 0.05:
+        lines = np.exp(-(((np.sin((y - 0.004 * x * x) * 0.36 + who.pattern % 6) - 1) / 0.13) ** 2))
+        brow = np.exp(-((x / 42) ** 4) - ((y - 42) / 14) ** 4)
+        canvas.darken(EVERYWHERE, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
+    for mole_x, mole_y, radius, darkness in who.moles:
+        spot = radius - np.sqrt((x - mole_x) ** 2 + (y - mole_y) ** 2)
+        canvas.darken(EVERYWHERE, (0.32, 0.2, 0.16), canvas.edge(spot, 1.2) * (canvas.z > 0) * np.float32(darkness))
+
+
+def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array) -> None:
+    """Paint beard and moustache, from stubble to full."""
+    if who.beard < 0.03 and who.moustache < 0.03:
+        return
+    x, y = canvas.x, canvas.y
+    side = np.abs(x)
+    corner_x, _ = mouth_corner(who, picture)
+    hairs = noise("strands", x + 0.2 * y, y, pattern=who.pattern + 31, scale=1.3)
+    base, mouth = who.nose_tip_height - 11.0, who.mouth_height
+    drop = 11.0 * picture.mouth_open
+    # lower face: below a line from the ear past the corner of the mouth, around the lips
+    cheek_line = np.interp(
+        side, [0, corner_x, corner_x + 8, 60, 75], [mouth - who.lower_lip - 7 - drop, mouth - 9, mouth + 8, -28, 5]
+    )
+    lower = cheek_line.astype(np.float32) - y
+    lip_room = np.sqrt((x / (corner_x + 5)) ** 2 + ((y - mouth + 0.5 * drop) / (11 + 0.6 * drop)) ** 2)
+    lower = np.minimum(lower, (lip_room - 1.0) * 11)
+    band = np.minimum(y - mouth - who.upper_lip * (1.05 - 0.8 * (x / corner_x) ** 2), base - 1.0 - y - 0.0035 * x * x)
+    band = np.minimum(band, corner_x + 4 - side)
+    for inside, weight, soft in ((lower, who.beard, 9.0), (band, who.moustache, 4.0)):
+        if weight < 0.03:
+            continue
+        alpha = canvas.edge(inside + 1.2 * hairs, soft) * (0.3 + 0.7 * weight) * min(1.0, 3.5 * weight)
+        alpha *= np.clip(0.82 + 0.16 * hairs, 0.3, 1.0)
+        canvas.paint(EVERYWHERE, colour * (1.0 + 0.25 * hairs)[..., None], np.clip(alpha, 0.0, 0.96))
+
+
+def bend(normals: Array, gx: Array, gy: Array) -> Array:
+    """Return (h, w, 3) unit normals of the surface with its relief, from the slices' normals and the slopes."""
+    front = np.clip(normals[..., 2], 0.0, 1.0)
+    bent = np.stack([normals[..., 0] - gx * front, normals[..., 1] - gy * front, normals[..., 2]], axis=-1)
+    bent *= (1.0 / np.sqrt(np.einsum("ijk,ijk->ij", bent, bent) + np.float32(1e-6)))[..., None]
+    return bent
+
+
+def light_direction(picture: Nuisance) -> npt.NDArray[np.float64]:
+    """Return the unit vector towards the light, camera axes with y up."""
+    az, el = picture.light_azimuth, picture.light_elevation
+    return np.array([math.sin(az) * math.cos(el), math.sin(el), math.cos(az) * math.cos(el)])
+
+
+def light(picture: Nuisance, view: npt.NDArray[np.float64], normals: Array, hollow: Array) -> Array:
+    """Return (h, w, 3) light on the surface: a wrapped Lambert term, light from above, and less of it in hollows.
+
+    Red wraps further around the terminator than blue, which is what scattering under the skin does.
+    """
+    towards = (view.T @ light_direction(picture)).astype(np.float32)
+    above = view[1].astype(np.float32)  # camera's up in head axes
+    facing = normals @ towards
+    sky = 0.86 + 0.14 * (normals @ above)
+    depth = view[2].astype(np.float32)
+    sky *= 0.72 + 0.28 * np.clip(normals @ depth, 0.0, 1.0)
+    open_sky = 1.0 - np.clip(hollow * np.float32(0.055), 0.0, 0.45)
+    ambient = sky * open_sky * np.float32(1.04 * (1.0 - 0.72 * picture.light_strength))
+    strength = np.float32(1.32 * picture.light_strength) * (0.45 + 0.55 * open_sky)
+    out = np.empty((*facing.shape, 3), np.float32)
+    for channel, wrap in enumerate((0.36, 0.24, 0.2)):
+        lit = np.clip((facing + np.float32(wrap)) * np.float32(1.0 / (1.0 + wrap)), 0.0, 1.0)
+        out[..., channel] = ambient + strength * lit * np.sqrt(lit)
+    return out
+
+
+def shine(who: Identity, picture: Nuisance, view: npt.NDArray[np.float64], normals: Array) -> Array:
+    """Return (h, w) the skin's gloss: a Blinn highlight of medium width."""
+    half = light_direction(picture) + np.array([0.0, 0.0, 1.0])
+    half = (view.T @ (half / (np.linalg.norm(half) + 1e-9))).astype(np.float32)
+    peak = np.clip(normals @ half, 0.0, 1.0)
+    for _ in range(4):
+        peak = peak * peak
+    return peak * np.float32(0.30 * who.gloss * (0.25 + picture.light_strength))
+
+
+def shade_like(base: Array, share: float) -> Array:
+    """Return a darker, redder version of a skin colour, for places that see little light."""
+    return mix(base, base * np.array([0.42, 0.3, 0.27], np.float32), share)
