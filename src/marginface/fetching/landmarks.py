@@ -23,7 +23,7 @@ LFW_LANDMARKS: Points = np.array(
 """Where they lie on average in a 250 x 250 LFW photograph, which has its face in the middle by construction.
 
 The mean of what YuNet 2023mar finds in 199 photographs of 40 people (not funneled), standard deviation 3 to 7 pixels.
-With one crop for all, a landmark lies 4.8 of the crop's 112 pixels from the template on average; with a detector 2.8."""
+With one crop for all, a landmark lies 4.8 of 112 pixels from the template on average; with a detector, 2.8."""
 
 HAND_PLACED_EYES_112: Points = np.array([[37.76, 52.34], [74.33, 52.38]])
 """Where the eye centres that people placed lie in a 112-pixel crop which was aligned by a detector's five landmarks.
