@@ -6,12 +6,14 @@ import json
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.evaluation.made_up import MadeUp, record, write_log
+from tests.evaluation.made_up import evaluation, write_log
 
 from marginface.errors import InputError
 from marginface.evaluation.report import draw, render, write_report
+from marginface.evaluation.run import Evaluation
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -42,10 +44,10 @@ class Page(HTMLParser):
             self._value = None
 
 
-def systems(**settings: object) -> list[MadeUp]:
+def systems(**settings: Any) -> list[Evaluation]:
     return [
-        MadeUp(record("raw pixels", separation=0.6, seed=1, **settings)),
-        MadeUp(record("trained", separation=3.2, seed=3, **settings)),
+        evaluation("raw pixels", separation=0.6, seed=1, **settings),
+        evaluation("trained", separation=3.2, seed=3, **settings),
     ]
 
 
@@ -105,23 +107,23 @@ def test_the_page_is_a_view_of_the_json(written: Path) -> None:
 
 def test_names_from_data_are_escaped(tmp_path: Path) -> None:
     mean = '<script>alert("1")</script>'
-    found = record(mean, identity=mean)
-    html = write_report(tmp_path, [MadeUp(found)], title=mean, notes=[mean], recipe=mean).read_text()
+    found = evaluation(mean, person=mean)
+    html = write_report(tmp_path, [found], title=mean, notes=[mean], recipe=mean).read_text()
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 20  # title, notes, recipe, system, and the keys of the strips
 
 
 def test_one_system_without_folds_and_training(tmp_path: Path) -> None:
-    html = write_report(tmp_path, [MadeUp(record("only", folds=False))], title="One").read_text()
+    html = write_report(tmp_path, [evaluation("only", folds=False)], title="One").read_text()
     assert "Training" not in html
-    assert "folds" not in html
+    assert "folds</th>" not in html
     assert json.loads((tmp_path / "report.json").read_text())["training"] is None
 
 
 def test_a_refused_rate_says_so_instead_of_a_number(tmp_path: Path) -> None:
-    html = write_report(tmp_path, systems(refused=(1e-3, 1e-4)), title="Few").read_text()
+    html = write_report(tmp_path, systems(pairs=900), title="Few").read_text()
     assert html.count("too little data") == 4
-    assert "3,000 non-mated comparisons expect 0.3 false matches; too few." in html
+    assert "900 non-mated pairs cannot support FMR 0.0001" in html
 
 
 def test_a_rate_on_few_false_matches_is_marked(written: Path) -> None:
@@ -131,8 +133,7 @@ def test_a_rate_on_few_false_matches_is_marked(written: Path) -> None:
 
 
 def test_no_rate_supported_leaves_the_equal_error_rate(tmp_path: Path) -> None:
-    found = record("tiny", pairs=100, refused=(1e-2, 1e-3, 1e-4))
-    html = write_report(tmp_path, [MadeUp(found)], title="Tiny").read_text()
+    html = write_report(tmp_path, [evaluation("tiny", pairs=100)], title="Tiny").read_text()
     assert "supports none of the false match rates" in html
 
 
@@ -145,6 +146,6 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one evaluation"):
         write_report(tmp_path, [], title="None")
     with pytest.raises(InputError, match="Two systems are named 'trained'"):
-        write_report(tmp_path, [MadeUp(record("trained")), MadeUp(record("trained"))], title="Twins")
+        write_report(tmp_path, [evaluation("trained"), evaluation("trained")], title="Twins")
     with pytest.raises(InputError, match="different numbers of comparisons"):
-        write_report(tmp_path, [MadeUp(record("a")), MadeUp(record("b", pairs=500))], title="Unequal")
+        write_report(tmp_path, [evaluation("a"), evaluation("b", pairs=500)], title="Unequal")

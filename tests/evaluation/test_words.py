@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.evaluation.made_up import record
+from tests.evaluation.made_up import evaluation
 
 from marginface.evaluation import words
 
@@ -41,7 +41,7 @@ def test_rate_names() -> None:
 
 
 def test_headline_says_threshold_both_errors_and_counts() -> None:
-    text = words.headline(record("trained", separation=3.2, seed=3)).replace("\u00a0", " ")
+    text = words.headline(evaluation("trained", separation=3.2, seed=3).to_json()).replace("\u00a0", " ")
     assert text.startswith("trained: at the threshold 0.3")
     assert "one in 100 pairs of strangers" in text
     assert "(30 of 3,000 comparisons)" in text
@@ -49,17 +49,15 @@ def test_headline_says_threshold_both_errors_and_counts() -> None:
 
 
 def test_limits_name_refused_and_thin_rates_and_broken_images() -> None:
-    found = record("trained")
-    found["counts"]["broken"] = 2
-    said = " ".join(words.limits(found))
-    assert "0.3 false matches; too few" in said
-    assert "rests on 3 false matches" in said
-    assert "2 images could not be decoded" in said
+    said = " ".join(words.limits(evaluation("trained", broken=("a.jpg", "b.jpg")).to_json()))
+    assert "cannot support FMR 0.0001: 0.3 expected errors, 30 are needed; no number is given" in said
+    assert "cannot support FMR 0.001: 3 expected errors, 30 are needed; take it as a hint" in said
+    assert "2 images could not be decoded and took no part; the 6 comparisons with them are missing" in said
     assert "400 people" in said
 
 
 def test_one_line() -> None:
-    line = words.one_line(record("trained", separation=3.2, seed=3))
-    assert line.startswith("lfw: accuracy 9")
-    assert "EER 5" in line
-    assert "accuracy" not in words.one_line(record("trained", folds=False))
+    eer, accuracy = {"value": 0.029, "low": 0.02, "high": 0.04}, {"value": 0.973, "low": 0.965, "high": 0.98}
+    said = words.one_line("lfw", accuracy=accuracy, eer=eer)
+    assert said == "lfw: accuracy 97.3 % [96.5, 98.0], EER 2.9 % [2.0, 4.0]"
+    assert words.one_line("lfw", accuracy=None, eer=eer) == "lfw: EER 2.9 % [2.0, 4.0]"

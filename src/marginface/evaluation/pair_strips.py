@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 def hardest(
-    scores: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.floating],
     mated: npt.NDArray[np.bool_],
     *,
-    left: Sequence[Any],
-    right: Sequence[Any],
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
     count: int,
 ) -> dict[str, list[int]]:
     """Return the positions of the lowest mated and the highest non-mated scores, hardest first.
@@ -41,14 +41,17 @@ def hardest(
     }
 
 
-def _taken(positions: Iterable[int], left: Sequence[Any], right: Sequence[Any], count: int) -> list[int]:
-    seen: Counter[Any] = Counter()
+def _taken(
+    positions: Iterable[int], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], count: int
+) -> list[int]:
+    seen: Counter[int] = Counter()
     chosen: list[int] = []
     for i in positions:
         if len(chosen) == count:
             break
-        if max(seen[left[i]], seen[right[i]]) < 2:
-            seen.update((left[i], right[i]))
+        ends = int(left[i]), int(right[i])
+        if max(seen[end] for end in ends) < 2:
+            seen.update(ends)
             chosen.append(i)
     return chosen
 

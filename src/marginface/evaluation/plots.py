@@ -101,11 +101,11 @@ def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
                 )
         left, bottom = ndtri(low), ndtri(low_y)
         axes.set_xlim(left, ndtri(0.6))
-        axes.set_ylim(bottom, ndtri(0.9))
+        axes.set_ylim(bottom, ndtri(0.99))
         least = 3.0 / max(records[-1]["counts"]["non_mated"], 1)
         if least > low:
             axes.axvspan(left, ndtri(min(least, 0.6)), facecolor="#f3f4f6", edgecolor="#c9ced6", hatch="///", lw=0)
-        _rate_ticks(axes, low, 0.6, low_y, 0.9)
+        _rate_ticks(axes, low, 0.6, low_y, 0.99)
         equal = np.array([max(left, bottom), ndtri(0.6)])
         axes.plot(equal, equal, color=FAINT, lw=0.8, zorder=1)
         axes.annotate("equal error", (ndtri(0.52), ndtri(0.56)), color="#57606a", fontsize=8, ha="right")
@@ -119,8 +119,8 @@ def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
             name="det",
             title="Detection error trade-off",
             caption="Lower and further left is better. Dots are the operating points of the table with their 95 % "
-            "intervals. Axes are stretched so that normally distributed scores give straight lines. Hatched: fewer than "
-            "three false matches are to be expected there, so the curve shows single comparisons.",
+            "intervals. Axes are stretched so that normally distributed scores give straight lines. Hatched: fewer "
+            "than three false matches are to be expected there, so the curve shows single comparisons.",
             alt=f"DET curves of {names}: false non-match rate against false match rate.",
         )
 
@@ -151,7 +151,8 @@ def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
                     fontsize=8.5,
                 )
             axes.set_title(record["system"]["name"])
-            axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
+            axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
+            axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:g} %"))
             axes.set_ylabel("share", fontsize=8.5)
             axes.set_ylim(0, 1.25 * max(axes.get_ylim()[1], 1e-9))  # head room for the threshold's name
         panels[0].legend(loc="upper left" if _crowded_right(records[-1]) else "upper right", fontsize=8.5)
@@ -237,11 +238,11 @@ def _deviate(rate: npt.NDArray[np.float64], low: float) -> npt.NDArray[np.float6
 
 
 def _lowest_fnmr(records: Sequence[Mapping[str, Any]]) -> float:
-    return min(max(1.0 / max(r["counts"]["mated"], 1), 1e-6) for r in records)
+    return float(min(max(1.0 / max(r["counts"]["mated"], 1), 1e-6) for r in records))
 
 
 def _rate_ticks(axes: Axes, low_x: float, high_x: float, low_y: float, high_y: float) -> None:
-    rates = np.array([1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9])
+    rates = np.array([1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
     for axis, low, high in ((axes.xaxis, low_x, high_x), (axes.yaxis, low_y, high_y)):
         shown = rates[(rates >= low) & (rates <= high)]
         axis.set_ticks(ndtri(shown), [f"{100 * r:g} %" for r in shown])

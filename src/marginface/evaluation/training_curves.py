@@ -137,7 +137,7 @@ def _draw_evaluations(axes: Any, evaluations: list[Mapping[str, Any]]) -> None:
         )
         if len(low) == len(high) == len(at):
             axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
-    axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=0, symbol=" %"))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     axes.legend(fontsize=8)
 
 

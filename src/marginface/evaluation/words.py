@@ -75,16 +75,16 @@ def headline(record: Mapping[str, Any]) -> str:
 def limits(record: Mapping[str, Any]) -> list[str]:
     """Return what the data of a record cannot support, a sentence each."""
     counts = record["counts"]
-    said = [f"{p['reason']}" for p in record["operating_points"] if p["reason"]]
+    said = list(record["caveats"])
     said.append(
         f"The {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons are made from "
-        f"{count_of(counts['images'], 'image', 'images')} of {count_of(counts['identities'], 'person', 'people')}: "
-        f"pairs that share a person do not count as independent. {record['interval_method']}"
+        f"{count_of(counts['images'], 'image', 'images')} of {count_of(counts['identities'], 'person', 'people')}; "
+        f"pairs that share a person say less than pairs that do not. {record['interval_method']}"
     )
     if counts["broken"]:
         said.append(
-            f"{count_of(counts['broken'], 'image', 'images')} could not be decoded and took no part; every comparison "
-            "with them is missing from all numbers."
+            f"{count_of(counts['broken'], 'image', 'images')} could not be decoded and took no part; the "
+            f"{count_of(counts['pairs_left_out'], 'comparison', 'comparisons')} with them are missing from all numbers."
         )
     smallest = min(counts["mated"], counts["non_mated"])
     if smallest:
@@ -95,10 +95,8 @@ def limits(record: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def one_line(record: Mapping[str, Any]) -> str:
-    """Return a record in one line for logs: accuracy where there are folds, and EER, with intervals."""
-    parts = []
-    if record["accuracy"] is not None:
-        parts.append(f"accuracy {percent_of(record['accuracy'])} {interval_of(record['accuracy'])}")
-    parts.append(f"EER {percent_of(record['eer'])} {interval_of(record['eer'])}")
-    return f"{record['protocol']['name']}: " + ", ".join(parts).replace("\u00a0", " ")
+def one_line(name: str, *, accuracy: Estimate | None, eer: Estimate) -> str:
+    """Return a result in one line for logs: accuracy where there are folds, and EER, with intervals."""
+    parts = [] if accuracy is None else [f"accuracy {percent_of(accuracy)} {interval_of(accuracy)}"]
+    parts.append(f"EER {percent_of(eer)} {interval_of(eer)}")
+    return f"{name}: " + ", ".join(parts).replace("\u00a0", " ")
