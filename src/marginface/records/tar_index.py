@@ -38,11 +38,11 @@ def tar_members(path: str | Path) -> list[Member]:
     try:
         with open(path, "rb") as file:
             start = file.read(_BLOCK)
-            if len(start) < _BLOCK:
-                raise InputError(f"tar:{path} is not a tar archive: it has only {len(start)} bytes.")
             for magic, name in _COMPRESSED.items():
                 if start.startswith(magic):
                     raise InputError(f"tar:{path} is compressed with {name}, so it cannot be read in place; expand it.")
+            if len(start) < _BLOCK:
+                raise InputError(f"tar:{path} is not a tar archive: it has only {len(start)} bytes.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return list(_walk(data, path))
     except FileNotFoundError as error:
@@ -81,8 +81,8 @@ def _walk(data: mmap.mmap, path: str | Path) -> Iterator[Member]:
             what = "is damaged" if place else "is not a tar archive"
             raise InputError(f"tar:{path} {what} (header at byte {place}: {error}).") from error
         place = body + -(-size // _BLOCK) * _BLOCK
-    if place < length or extended:
-        raise InputError(f"tar:{path} is cut short: it ends inside a header; copy it again.")
+    # Readers often let a missing end mark pass, but then a copy that stopped between two members loses images silently.
+    raise InputError(f"tar:{path} is cut short: it ends without the empty block that ends a tar; copy it again.")
 
 
 def _check_sum(header: bytes) -> None:

@@ -1,0 +1,59 @@
+"""What a person types leads to the right source, or to a sentence."""
+
+import pytest
+from tests.helpers.synthetic import write_faces, write_list, write_tar
+
+from marginface.errors import InputError
+from marginface.records.image_folder import ImageFolder
+from marginface.records.image_list import ImageList
+from marginface.records.open import open_records
+from marginface.records.tar_images import TarImages
+
+
+def test_schemes_and_bare_paths_open_the_same_sources(tmp_path):
+    folder = write_faces(tmp_path / "faces", num_identities=2, images_per_identity=1, size=16)
+    tar = write_tar(tmp_path / "faces.tar", num_identities=2, images_per_identity=1, size=16)
+    text = write_list(tmp_path / "faces.txt", num_identities=2, images_per_identity=1, size=16)
+    for spec, kind in ((folder, ImageFolder), (tar, TarImages), (text, ImageList)):
+        scheme = {ImageFolder: "folder", TarImages: "tar", ImageList: "list"}[kind]
+        for typed in (spec, str(spec), f"{scheme}:{spec}"):
+            source = open_records(typed)
+            assert isinstance(source, kind)
+            assert len(source) == 2
+            assert open_records(source.location).keys == source.keys
+
+
+def test_options_reach_the_source(tmp_path):
+    write_faces(tmp_path / "faces", num_identities=2, images_per_identity=1, size=16)
+    (tmp_path / "a.txt").write_text("person_00/0000.jpg 0\n")
+    assert len(open_records(f"list:{tmp_path}/a.txt?root={tmp_path}/faces")) == 1
+    assert len(open_records(f"{tmp_path}/a.txt?root={tmp_path}/faces")) == 1
+
+
+def test_a_question_mark_in_a_name_is_no_option(tmp_path):
+    folder = write_faces(tmp_path / "who?", num_identities=1, images_per_identity=1, size=16)
+    assert len(open_records(f"folder:{folder}")) == 1
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ("tars:a.tar", "there is no scheme 'tars:'; did you mean 'tar'"),
+        ("folder:", "the path is missing"),
+        ("tar:a.tar?rot=b", "has no option 'rot'; did you mean 'root'"),
+        ("folder:a?root=b", "folder: has no option 'root'; it takes none"),
+        ("list:a.txt?root", "after the question mark come options"),
+        ("list:a.txt?num_classes=5", "has no option 'num_classes'"),
+        ("no/such/thing", "does not exist; give a folder"),
+        ("", "is missing|does not exist"),
+    ],
+)
+def test_what_cannot_be_opened_is_refused_in_words(spec, words):
+    with pytest.raises(InputError, match=words):
+        open_records(spec)
+
+
+def test_a_bare_file_of_unknown_kind_asks_for_its_scheme(tmp_path):
+    (tmp_path / "faces.dat").write_bytes(b"x")
+    with pytest.raises(InputError, match="write folder:, list: or tar: before it"):
+        open_records(tmp_path / "faces.dat")
