@@ -46,6 +46,8 @@ class BootstrapIntervals:
     equal_error_rate: Interval
     fnmr_at_fmr: Mapping[float, Interval]
     """By target FMR; a target that the data refuse (`fmr_support`) is absent."""
+    fmr_at_threshold: Mapping[float, Interval]
+    """By target FMR: the FMR of the threshold that `fnmr_at_fmr` chose for it, held fixed."""
     accuracy: Interval | None
     num_identities: int
     num_replicates: int
@@ -94,7 +96,9 @@ def identity_bootstrap(
         _EqualErrorRate(pairs, float(equal_error_rate(values, is_mated).threshold))
     ]
     targets = [fmr for fmr in fmr_targets if fmr_support(len(pairs.left), fmr) != "refused"]
-    statistics += [_FnmrAtFmr(pairs, fmr, fnmr_at_fmr(values, is_mated, fmr=fmr).threshold) for fmr in targets]
+    thresholds = [fnmr_at_fmr(values, is_mated, fmr=fmr).threshold for fmr in targets]
+    statistics += [_FnmrAtFmr(pairs, fmr, threshold) for fmr, threshold in zip(targets, thresholds, strict=True)]
+    statistics += [_FmrAtThreshold(pairs, threshold) for threshold in thresholds]
     if correct is not None:
         statistics.append(_Accuracy(pairs, np.asarray(correct, dtype=np.float64)))
 
@@ -114,6 +118,7 @@ def identity_bootstrap(
     return BootstrapIntervals(
         equal_error_rate=intervals[0],
         fnmr_at_fmr=dict(zip(targets, intervals[1:], strict=False)),
+        fmr_at_threshold=dict(zip(targets, intervals[1 + len(targets) :], strict=False)),
         accuracy=intervals[-1] if correct is not None else None,
         num_identities=pairs.num_people,
         num_replicates=len(results),
@@ -201,6 +206,15 @@ class _FnmrAtFmr(_Curve):
     def __call__(self, resample: _Resample) -> float:
         point = bisect_left(range(self.num_points), True, key=lambda k: self.fmr(resample, k) <= self.target)
         return self.fnmr(resample, point)
+
+
+class _FmrAtThreshold(_Curve):
+    def __init__(self, pairs: _OrderedPairs, threshold: float | None) -> None:
+        super().__init__(pairs, threshold)
+        self.point = int(np.searchsorted(pairs.thresholds, pairs.thresholds.dtype.type(threshold)))
+
+    def __call__(self, resample: _Resample) -> float:
+        return self.fmr(resample, self.point)
 
 
 class _Accuracy:

@@ -162,8 +162,12 @@ def _widened(
     assert eer.interval is not None
     eer = dataclasses.replace(eer, interval=wider(eer.interval, bootstrap.equal_error_rate))
     points = tuple(
-        dataclasses.replace(point, interval=wider(point.interval, bootstrap.fnmr_at_fmr[point.target_fmr]))
-        if point.interval is not None
+        dataclasses.replace(
+            point,
+            interval=wider(point.interval, bootstrap.fnmr_at_fmr[point.target_fmr]),
+            fmr_interval=wider(point.fmr_interval, bootstrap.fmr_at_threshold[point.target_fmr]),
+        )
+        if point.interval is not None and point.fmr_interval is not None
         else point
         for point in points
     )

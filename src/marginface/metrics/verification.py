@@ -86,6 +86,8 @@ class OperatingPoint:
     false_non_matches: int | None
     interval: Interval | None
     """Of the FNMR. Wilson treats the threshold as given and pairs as independent; `summarise` does better."""
+    fmr_interval: Interval | None
+    """Of the FMR of this threshold among other people: what a user of the threshold is exposed to."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def fnmr_at_fmr(
     expected = _expected(ordered.num_non_mated, fmr)
     counts = (ordered.num_mated, ordered.num_non_mated, expected)
     if support == "refused":
-        return OperatingPoint(fmr, support, *counts, None, None, None, None, None, None)
+        return OperatingPoint(fmr, support, *counts, None, None, None, None, None, None, None)
     allowed = most_within(fmr, ordered.num_non_mated)
     too_low = ordered.non_mated[ordered.num_non_mated - allowed - 1]  # the best non-mated score that may not match
     threshold = ordered.next_above(too_low)
@@ -181,6 +183,7 @@ def fnmr_at_fmr(
         false_matches=false_matches,
         false_non_matches=false_non_matches,
         interval=wilson(false_non_matches, ordered.num_mated, confidence),
+        fmr_interval=wilson(false_matches, ordered.num_non_mated, confidence),
     )
 
 
