@@ -77,6 +77,7 @@ class FetchedSet:
             f"No checksum is on record for {s['name']}; what came has {s['sha256']} and is held to that from now on."
             for s in first_seen
         ]
+        lines += [f"licence: {told['licence']}", f"cite:    {told['citation']}"]
         return "\n".join(lines)
 
 
