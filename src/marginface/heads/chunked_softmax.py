@@ -58,7 +58,14 @@ def target_and_rest(
         classes_per_chunk: how many classes are worked on at a time.
     """
     target_cos_B, rest_B = _TargetAndRest.apply(
-        unit_BD, centres_CD, labels_B, scale, smallest_norm, workspace, store, classes_per_chunk
+        unit_BD,
+        centres_CD,
+        labels_B,
+        scale,
+        smallest_norm,
+        workspace,
+        store and torch.is_grad_enabled(),  # inside `forward` gradients are always off
+        classes_per_chunk,
     )
     return target_cos_B, rest_B
 

@@ -1,0 +1,90 @@
+"""What every margin in the registry promises."""
+
+import json
+import typing
+from pathlib import Path
+
+import pytest
+import torch
+
+from marginface.config import dump, load
+from marginface.errors import InputError
+from marginface.margins import MARGINS, Margin
+
+GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "margins.json").read_text())
+every_margin = pytest.mark.parametrize("kind", list(MARGINS))
+norms = torch.tensor([0.0, 1e-3, 1.0, 20.0, 1e3], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
+def test_margin_gives_the_numbers_of_the_code_it_is_named_after(case):
+    margin = load(MARGINS[case["margin"]["kind"]], case["margin"]).build()
+    cosines = torch.tensor(GOLDEN["target_cos"])
+    penalised = margin(cosines, torch.ones_like(cosines))
+    torch.testing.assert_close(penalised, torch.tensor(case["penalised"]), atol=2e-6, rtol=0)
+
+
+@every_margin
+def test_registry_key_is_the_kind_of_its_config(kind):
+    allowed = typing.get_args(typing.get_type_hints(MARGINS[kind])["kind"])
+    assert kind in allowed
+    assert MARGINS[kind]().kind == kind
+
+
+@every_margin
+def test_config_survives_dump_and_load(kind):
+    config = MARGINS[kind]()
+    assert load(MARGINS[kind], dump(config)) == config
+    assert isinstance(config.build(), Margin)
+
+
+@every_margin
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_and_gradients_are_finite_from_minus_one_to_one_at_any_norm(kind, dtype):
+    margin = MARGINS[kind]().build()
+    cosines = torch.cat([torch.linspace(-1, 1, 201), torch.tensor([-1 + 1e-7, 1 - 1e-7, -1.0, 1.0])]).to(dtype)
+    cosines, lengths = (x.flatten() for x in torch.meshgrid(cosines, norms.to(dtype), indexing="ij"))
+    cosines, lengths = cosines.clone().requires_grad_(), lengths.clone().requires_grad_()
+    penalised = margin(cosines, lengths)
+    assert penalised.dtype == dtype
+    assert penalised.shape == cosines.shape
+    penalty = margin.penalty(lengths)
+    (penalised.sum() + (0 if penalty is None else penalty.sum())).backward()
+    assert penalised.isfinite().all()
+    assert cosines.grad.isfinite().all()
+    assert lengths.grad is None or lengths.grad.isfinite().all()
+
+
+@every_margin
+def test_margin_never_makes_the_true_class_look_better(kind):
+    cosines = torch.linspace(-1, 1, 401, dtype=torch.float64)
+    margin = load(MARGINS[kind], {"kind": kind}).build()
+    lowered = margin(cosines, torch.full_like(cosines, 20.0))
+    beyond_pi = cosines < -0.87  # ArcFace may rise again there if asked to; none does by default
+    assert (lowered <= cosines + 1e-12)[~beyond_pi].all()
+    assert (lowered <= cosines + 1e-12).all()
+
+
+@every_margin
+def test_inputs_are_left_as_they_were(kind):
+    cosines, lengths = torch.linspace(-1, 1, 11), torch.linspace(0, 30, 11)
+    before = cosines.clone(), lengths.clone()
+    MARGINS[kind]().build()(cosines, lengths)
+    assert torch.equal(cosines, before[0])
+    assert torch.equal(lengths, before[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"kind": "arcface", "margin": 28.6}, "margin 28.6 is outside"),
+        ({"kind": "arcface", "margin": float("nan")}, "margin nan is outside"),
+        ({"kind": "arcface", "gradient": "straight"}, "did you mean 'straight_through'"),
+        ({"kind": "arcface", "past_pi": "bend"}, "choose from flat, line, rising"),
+        ({"kind": "cosface", "margin": -0.1}, "margin -0.1 is outside"),
+        ({"kind": "normface", "margin": 0.5}, "margin: there is no such setting"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_in_words(settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        load(MARGINS[settings["kind"]], settings)
