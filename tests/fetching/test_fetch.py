@@ -16,7 +16,7 @@ from marginface.records.open import open_records
 PAIRS = b"1\t1\nAda\t1\t2\nAda\t1\tCarl\t1\n"
 
 
-def quiet(what: str, done: int, total: int | None) -> None:
+def quiet(what: str, done: int, total: int) -> None:
     pass
 
 
@@ -115,7 +115,7 @@ def test_an_interrupted_fetch_goes_on(registry, tmp_path, server):
 
 
 def test_a_failed_conversion_leaves_no_manifest_and_a_full_disk_is_a_sentence(registry, tmp_path):
-    def fills_up(what: str, done: int, total: int | None) -> None:
+    def fills_up(what: str, done: int, total: int) -> None:
         if what == "crops" and done == 2:
             raise OSError(28, "No space left on device")
 

@@ -28,8 +28,10 @@ from marginface.fetching.registry import UNRECORDED, PublicFile
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int | None], None]
-"""`progress(what, done, total)`: bytes while a file comes, photographs while they are cropped; total may be unknown."""
+Progress = Callable[[str, int, int], None]
+"""`progress(what, done, total)`: bytes while a file comes, photographs while they are cropped.
+
+A file whose length the server does not tell is reported once, when it is here."""
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_SECONDS = 30.0
@@ -149,12 +151,14 @@ class _Transfer:
         if total is not None and free < total - start:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         done = start
-        self.progress(self.file.name, done, total)
         with self.part.open("ab") as part:
             for chunk in chunks:
                 part.write(chunk)
                 done += len(chunk)
-                self.progress(self.file.name, done, total)
+                if total is not None:
+                    self.progress(self.file.name, done, total)
+        if total is None:
+            self.progress(self.file.name, done, done)
 
     def _where_to_go_on(self, url: str) -> tuple[int, dict[str, Any]]:
         """Return how many bytes of the part can be kept and what is known of it; an unusable part is removed."""
