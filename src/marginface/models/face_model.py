@@ -1,0 +1,122 @@
+"""A backbone together with what it expects of its input: uint8 crops in, embeddings out, nothing left to get wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from marginface import config
+from marginface.backbones import BackboneConfig
+from marginface.errors import InputError
+from marginface.images.normalize import InputContract, normalize
+from marginface.models.card import ModelCard
+
+
+class FaceModel(nn.Module):
+    """A backbone, its config, its input contract and its card (without one, a card with no more than a name).
+
+    The backbone is shared, not copied: train it on, and the model follows.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        backbone_config: BackboneConfig,
+        contract: InputContract,
+        card: ModelCard | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.backbone_config = backbone_config
+        self.contract = contract
+        self.card = card if card is not None else ModelCard(name=backbone_config.kind)
+
+    @property
+    def name(self) -> str:
+        """The name on the card."""
+        return self.card.name
+
+    @property
+    def embedding_dim(self) -> int:
+        """D."""
+        return self.backbone_config.embedding_dim
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that differ as soon as a weight, the contract or the architecture does.
+
+        Embeddings are comparable only within one fingerprint. Computed anew at each call, for weights may have moved:
+        about 0.1 s for 40 M parameters.
+        """
+        digest = hashlib.sha256()
+        settings = {"backbone": config.dump(self.backbone_config), "contract": asdict(self.contract)}
+        digest.update(json.dumps(settings, sort_keys=True).encode())
+        for name, tensor in sorted(self.backbone.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(_bytes(tensor))
+        return digest.hexdigest()[:16]
+
+    @torch.no_grad()
+    def embed(self, images: Tensor, *, flip: Literal["none", "sum"] = "sum") -> Tensor:
+        """Return embeddings (B, D) float32, not normalised, on the model's device.
+
+        Runs in evaluation mode and puts every module's own mode back.
+
+        Args:
+            images: (B, S, S, 3) uint8 RGB crops, S and the alignment as the contract says.
+            flip: "sum" adds the raw embedding of the mirrored image, as published verification tables do: the norm is
+                then about twice that of "none".
+
+        Raises:
+            InputError: the crops are not of the contract's size.
+        """
+        if flip not in ("none", "sum"):
+            raise ValueError(f"flip is {flip!r}; it is 'none' or 'sum'")
+        self._check(images)
+        device = next(self.backbone.parameters()).device
+        # channels_last: convolutions on CPU are 1.2 to 1.3 times faster, and GPUs like it too
+        pixels = normalize(images.to(device), self.contract, channels_last=True)
+        with evaluating(self.backbone):
+            embeddings: Tensor = self.backbone(pixels).float()
+            if flip == "sum":
+                embeddings = embeddings + self.backbone(pixels.flip(3)).float()
+        return embeddings
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return `embed(images)` without gradients; to train, call `backbone` on normalised images."""
+        return self.embed(images)
+
+    def _check(self, images: Tensor) -> None:
+        if images.dim() != 4 or images.shape[3] != 3 or images.dtype != torch.uint8:
+            raise ValueError(f"embed takes (B, H, W, 3) uint8 RGB, not {tuple(images.shape)} {images.dtype}")
+        size = self.contract.input_size
+        if tuple(images.shape[1:3]) != (size, size):
+            raise InputError(
+                f"the crops are {images.shape[2]} x {images.shape[1]} pixels, but the model's input contract says "
+                f"{size} x {size}, aligned as {self.contract.alignment}; align or resize them first."
+            )
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put `module` and all below it into evaluation mode inside the block, and each back into its own after it."""
+    was_training = [m for m in module.modules() if m.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m in was_training:
+            m.training = True
+
+
+def _bytes(tensor: Tensor) -> Any:
+    """Return a tensor's values in row-major order, whatever its memory format; bf16 has no numpy type, bytes do."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy()
