@@ -4,9 +4,9 @@
     python benchmarks/heads.py --batch 512 --classes 85742 --margin cosface --threads 2
 
 Each repetition runs every head once, in turn, in the same process, so that whatever else the machine does hits all
-alike; ratios are medians over repetitions of head / bare products of that repetition. CPU-second ratios move little when
-others use the machine; wall ratios do. Memory is the peak above weights and inputs of a process of its own, gradients
-included.
+alike; ratios are medians over repetitions of head / bare products of that repetition. CPU-second ratios move little
+when others use the machine; wall ratios do. Memory is the peak above weights and inputs of a process of its own,
+gradients included.
 
 Letters: B batch, C classes, D embedding.
 """
