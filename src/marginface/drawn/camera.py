@@ -12,18 +12,18 @@ from marginface.errors import WorkError
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def expose(light: npt.NDArray[np.float32], nuisance: Nuisance, *, size: int) -> npt.NDArray[np.uint8]:
-    """Return (size, size, 3) uint8 RGB from linear light (s, s, 3), 0..1 and a little above."""
+def expose(light: npt.NDArray[np.floating], nuisance: Nuisance, *, size: int) -> npt.NDArray[np.uint8]:
+    """Return (size, size, 3) uint8 RGB from linear light (3, s, s), 0..1 and a little above."""
     warmth = nuisance.light_warmth
     tint = np.array([1.0 + 0.22 * warmth, 1.0, 1.0 - 0.28 * warmth], np.float32) * np.float32(nuisance.exposure)
-    image = light * tint
+    image = cv2.merge([light[channel] * tint[channel] for channel in range(3)])
+    if image.shape[0] != size:
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     image = image * (1.0 + 0.16 * image) / (1.0 + 0.5 * np.maximum(image - 0.5, 0.0))  # the shoulder of a film
     image = np.sqrt(np.clip(image, 0.0, 1.0))  # close to the sRGB curve, and much cheaper
     if nuisance.saturation != 1.0:
         grey = (image @ _LUMA)[..., None]
         image = grey + (image - grey) * np.float32(nuisance.saturation)
-    if image.shape[0] != size:
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     pixel = size / 112.0
     if nuisance.blur_sigma > 0.15:
         image = cv2.GaussianBlur(image, (0, 0), nuisance.blur_sigma * pixel)

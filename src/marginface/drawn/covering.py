@@ -16,18 +16,18 @@ from marginface.drawn.skin import shade_like
 
 
 def background(picture: Nuisance, side: int) -> Array:
-    """Return (side, side, 3): blurred patches of colour, some with straight edges, as rooms and streets have."""
+    """Return (3, side, side): blurred patches of colour, some with straight edges, as rooms and streets have."""
     rng = np.random.default_rng([picture.detail, 2])
-    base = rng.uniform(0.05, 0.75) * (1.0 + rng.normal(0, 0.22, 3))
-    patches = np.clip(base + rng.normal(0, 0.13, (5, 5, 1)) + rng.normal(0, 0.05, (5, 5, 3)), 0.01, 0.95)
+    base = rng.uniform(0.03, 0.8) * (1.0 + rng.normal(0, 0.1, 3))
+    patches = np.clip(base + rng.normal(0, 0.13, (5, 5, 1)) + rng.normal(0, 0.02, (5, 5, 3)), 0.01, 0.95)
     small = cv2.resize(patches.astype(np.float32), (28, 28), interpolation=cv2.INTER_CUBIC)
     for _ in range(int(rng.integers(0, 4))):
         x0, y0 = (int(v) for v in rng.integers(-6, 26, 2))
         x1, y1 = x0 + int(rng.integers(3, 24)), y0 + int(rng.integers(3, 30))
         box = small[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
-        box += 0.75 * (rng.uniform(0.02, 0.85) * (1.0 + rng.normal(0, 0.25, 3)) - box)
+        box += 0.75 * (rng.uniform(0.02, 0.85) * (1.0 + rng.normal(0, 0.16, 3)) - box)
     full = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.clip(full, 0.005, 1.0)
+    return np.stack(cv2.split(np.clip(full, 0.005, 1.0)))
 
 
 def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) -> None:
@@ -37,11 +37,16 @@ def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) ->
     x, y = canvas.camera_x - np.float32(middle), canvas.camera_y
     half = 0.84 * who.jaw_width + 0.0035 * np.clip(y - 120.0, 0.0, None) ** 2
     round_off = np.clip(1.0 - (x / half) ** 2, 0.0, 1.0)
-    value = 0.25 + 0.4 * np.sqrt(round_off)
-    neck = shade_like(tone, 0.35) * value[..., None]
+    value = 0.12 + (0.16 + 0.34 * np.clip((y - 112.0) / 60.0, 0.0, 1.0)) * np.sqrt(round_off)
+    neck = shade_like(tone, 0.35) * value
     canvas.paint(EVERYWHERE, neck, canvas.edge(np.minimum(half - np.abs(x), y - 40.0), 2.0))
     cloth = linear(*rng.uniform(15, 235, 3)) * np.float32(0.7)
-    collar = y - (who.jaw_width * 0.4 + 112.0 - 0.006 * x * x + rng.uniform(-6, 14)) + 0.35 * np.abs(x)
+    collar = (
+        y
+        - (104.0 + 0.4 * who.jaw_width + rng.uniform(0, 22))
+        - 0.32 * np.abs(x)
+        + 18.0 * np.exp(-np.square((np.abs(x) - half) / 16.0))
+    )
     canvas.paint(EVERYWHERE, cloth, canvas.edge(np.minimum(collar, 190.0 - np.abs(x)), 2.0))
 
 
@@ -56,7 +61,7 @@ def paint_hat(canvas: Canvas, picture: Nuisance, rim: Array, light: Array) -> No
     canvas.darken(EVERYWHERE, (0.5, 0.47, 0.46), canvas.edge(inside + 9.0, 14.0) * canvas.edge(rim) * 0.7)
     band = 0.8 + 0.2 * np.clip((canvas.y - bottom - 12.0) / 2.0, 0.0, 1.0)
     weave = 1.0 + 0.05 * noise("fine", canvas.camera_x, canvas.camera_y, pattern=picture.detail, scale=1.0)
-    canvas.paint(EVERYWHERE, cloth * (0.3 + 0.7 * light) * (band * weave)[..., None], canvas.edge(inside, 1.5))
+    canvas.paint(EVERYWHERE, cloth * (0.3 + 0.7 * light) * (band * weave), canvas.edge(inside, 1.5))
 
 
 def paint_glasses(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, view: npt.NDArray[np.float64]) -> None:
@@ -105,12 +110,12 @@ def paint_occluder(canvas: Canvas, who: Identity, picture: Nuisance, rim: Array,
         top = who.nose_tip_height + 16.0 * picture.occluder_size + 2.0 - 0.006 * x * x
         inside = np.minimum(np.minimum(top - y, canvas.z - 12.0), rim + 2.0)
         folds = 1.0 + 0.06 * np.sin(y * 0.55)
-        canvas.paint(EVERYWHERE, cloth * light * folds[..., None], canvas.edge(inside, 1.5))
+        canvas.paint(EVERYWHERE, cloth * light * folds, canvas.edge(inside, 1.5))
     elif picture.occluder == "scarf":
         top = who.mouth_height - 26.0 + 26.0 * picture.occluder_size
         fold = noise("coarse", canvas.camera_x, canvas.camera_y, pattern=picture.detail, scale=0.5)
         inside = canvas.camera_y + top + 4.0 * fold - 0.002 * canvas.camera_x**2
-        canvas.paint(EVERYWHERE, cloth * (0.75 + 0.16 * fold)[..., None], canvas.edge(inside, 2.0))
+        canvas.paint(EVERYWHERE, cloth * (0.75 + 0.16 * fold), canvas.edge(inside, 2.0))
     else:
         angle = rng.uniform(0, 2 * np.pi)
         away = rng.uniform(52, 80) - 26.0 * picture.occluder_size
@@ -119,8 +124,8 @@ def paint_occluder(canvas: Canvas, who: Identity, picture: Nuisance, rim: Array,
         turn = rng.uniform(0, np.pi)
         u, v = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
         half = 14.0 + 22.0 * picture.occluder_size
-        inside = half * (1.0 - ((u / (1.7 * half)) ** 4 + (v / half) ** 4) ** 0.25)
-        value = 0.75 + 0.2 * np.tanh(v / half) + 0.05 * noise("mid", u, v, pattern=picture.detail, scale=0.6)
-        canvas.paint(
-            EVERYWHERE, cloth * value.astype(np.float32)[..., None], canvas.edge(inside.astype(np.float32), 1.5)
+        inside = half * (
+            1.0 - np.sqrt(np.sqrt(np.square(np.square(u / (1.7 * half))) + np.square(np.square(v / half))))
         )
+        value = 0.75 + 0.2 * np.tanh(v / half) + 0.05 * noise("mid", u, v, pattern=picture.detail, scale=0.6)
+        canvas.paint(EVERYWHERE, cloth * value.astype(np.float32), canvas.edge(inside.astype(np.float32), 1.5))

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from marginface.drawn.canvas import Array, Canvas, linear, mix, noise
+from marginface.drawn.canvas import Array, Canvas, linear, mix, noise, planes
 from marginface.drawn.geometry import Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -50,18 +50,15 @@ def paint_eye(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, side
     canvas.darken(window, (0.66, 0.56, 0.58), bag * 0.6 * who.eye_bags)
 
     # ball
-    white = (
-        linear(232, 224, 218)
-        * (0.62 + 0.38 * np.clip((high - v) / 4.0, 0.0, 1.0) * np.clip(1.3 - t * t, 0, 1))[..., None]
-    )
-    corner = np.clip((-t - 0.72) * 5.0, 0.0, 1.0)[..., None]
+    white = linear(220, 210, 203) * (0.62 + 0.38 * np.clip((high - v) / 4.0, 0.0, 1.0) * np.clip(1.3 - t * t, 0, 1))
+    corner = np.clip((-t - 0.72) * 5.0, 0.0, 1.0)
     canvas.paint(window, white + corner * (linear(208, 150, 140) - white), inside)
     du, dv = u - 3.4 * picture.gaze_x * side, v - 2.2 * picture.gaze_y - 0.25
     r = np.sqrt(du * du + dv * dv)
     iris_colour = _iris_colour(who)
     rays = 1.0 - 0.42 * np.clip((r / who.iris_radius - 0.62) * 2.6, 0.0, 1.0) - 0.1 * dv / who.iris_radius
     shade = rays * (0.55 + 0.45 * np.clip((high - v) / 3.2, 0.0, 1.0))
-    canvas.paint(window, iris_colour * shade[..., None], inside * canvas.edge(who.iris_radius - r))
+    canvas.paint(window, iris_colour * shade, inside * canvas.edge(who.iris_radius - r))
     canvas.paint(window, _INK * 0.3, inside * canvas.edge(2.2 - r))
     glint_u = du - side * 2.0 * math.sin(picture.light_azimuth)
     glint = np.exp(-(glint_u**2 + (dv - 2.0) ** 2) / 1.1) * inside * min(0.4 + picture.light_strength, 1.0)
@@ -136,7 +133,7 @@ def paint_mouth(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, sk
     bottom = lower_edge - who.lower_lip * (1 - 0.22 * max(smile, 0.0)) * bow**0.75
 
     lip = mix(
-        skin * np.array([0.82, 0.6, 0.58], np.float32),
+        skin * planes([0.82, 0.6, 0.58]),
         linear(178, 62, 70) * (0.35 + 0.9 * skin[0]),
         0.75 * who.lip_redness,
     )
@@ -145,19 +142,17 @@ def paint_mouth(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, sk
     lower = canvas.edge(np.minimum(lower_edge - y, y - bottom), 1.8) * within
     canvas.paint(window, lip * 0.78, upper * 0.88)
     lower_shade = 0.92 + 0.22 * np.exp(-(((y - lower_edge + 0.45 * who.lower_lip) / 2.2) ** 2))
-    canvas.paint(window, lip * lower_shade[..., None], lower * 0.85)
+    canvas.paint(window, lip * lower_shade, lower * 0.85)
     if gape > 0.02:
         inner = canvas.edge(np.minimum(upper_edge - y, y - lower_edge), 0.8) * within
-        depth = np.clip((upper_edge - y) / 9.0, 0.0, 1.0)[..., None]
+        depth = np.clip((upper_edge - y) / 9.0, 0.0, 1.0)
         canvas.paint(window, linear(92, 32, 30) * (1.0 - 0.6 * depth), inner)
         teeth = canvas.edge(
             np.minimum(np.minimum(upper_edge - 0.3 - y, y - upper_edge + 7.0), y - lower_edge - 0.8), 0.9
         )
         gaps = 0.93 + 0.07 * np.cos(x * 0.8)
-        canvas.paint(
-            window, linear(226, 218, 202) * (gaps * (1.0 - 0.45 * t * t))[..., None], teeth * inner * (np.abs(t) < 0.86)
-        )
+        canvas.paint(window, linear(226, 218, 202) * (gaps * (1.0 - 0.45 * t * t)), teeth * inner * (np.abs(t) < 0.86))
     crease = np.exp(-(((y - line) / 0.95) ** 2)) * np.clip((1.08 - np.abs(t)) * 9, 0, 1) * (1.0 - min(4 * gape, 1.0))
-    canvas.paint(window, lip * np.array([0.2, 0.13, 0.13], np.float32), crease * 0.85)
+    canvas.paint(window, lip * planes([0.2, 0.13, 0.13]), crease * 0.85)
     corner = np.exp(-(((np.abs(x) - corner_x) / 2.2) ** 2) - ((y - corner_y) / 1.9) ** 2)
     canvas.darken(window, (0.5, 0.38, 0.36), corner * 0.55)

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.floating]
 
 RELIEF_X, RELIEF_Y = 96, 140
 """The relief covers x in [-96, 96] and y in [-140, 140], one sample a millimetre."""
-_TABLE_Y, _TABLE_STEP = 180.0, 0.5
+_TABLE_Y, _TABLE_STEP = 180.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,18 @@ class Head:
     """The surface: slices at each height, and a relief added to their front."""
 
     slices: Array
-    """(T, 1, 4): half width a, depth b, axis z0, unused; every half millimetre from y = -180 to 180."""
+    """(3, T): half width a, depth b and axis z0 of the slice at each height, every quarter millimetre from -180 to 180."""
     relief: Array
     """(281, 193) millimetres added along the surface's outward direction; row 0 is y = -140."""
 
     def slice_at(self, y: Array) -> tuple[Array, Array, Array]:
-        """Return a, b and z0 at each height."""
-        rows = (y + np.float32(_TABLE_Y)) * np.float32(1.0 / _TABLE_STEP)
-        found = cv2.remap(self.slices, np.zeros_like(rows), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return found[..., 0], found[..., 1], found[..., 2]
+        """Return a, b and z0 at each height, of the nearest slice."""
+        row = ((y + np.float32(_TABLE_Y)) * np.float32(1.0 / _TABLE_STEP) + np.float32(0.5)).astype(np.int32)
+        return (
+            self.slices[0].take(row, mode="clip"),
+            self.slices[1].take(row, mode="clip"),
+            self.slices[2].take(row, mode="clip"),
+        )
 
     def relief_at(self, x: Array, y: Array) -> Array:
         return sample(self.relief, x, y)
@@ -73,8 +76,7 @@ def build_head(identity: Identity, nuisance: Nuisance) -> Head:
     if gape:  # an open jaw moves everything below the mouth down
         y_table = _heights()
         drop = 9.0 * gape / (1.0 + np.exp((y_table - identity.mouth_height) / 6.0))
-        rows = ((y_table + drop + _TABLE_Y) / _TABLE_STEP).astype(np.float32)[:, None]
-        slices = cv2.remap(slices, np.zeros_like(rows), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        slices = np.stack([np.interp(y_table + drop, y_table, row) for row in slices]).astype(np.float32)
     return Head(slices=slices, relief=relief)
 
 
@@ -120,23 +122,23 @@ class Surface:
     """What the camera sees of the head in each pixel of a small grid; pixels beside the head hold the nearest rim."""
 
     points: Array
-    """(h, w, 3) head coordinates."""
+    """(3, h, w) head coordinates."""
     normals: Array
-    """(h, w, 3) unit normals of the slices, without the relief, head axes."""
+    """(3, h, w) unit normals of the slices, without the relief, head axes."""
     rim: Array
     """(h, w) millimetres inside (above 0) or outside (below 0) the outline."""
 
 
 def look_at_head(head: Head, view: npt.NDArray[np.float64], camera: Array) -> Surface:
-    """Return the visible surface for camera positions `camera` (h, w, 2), y down and roll undone.
+    """Return the visible surface for camera positions, y down and roll undone.
 
     Args:
         head: The surface.
         view: (3, 3) head to camera axes.
-        camera: (h, w, 2) millimetres.
+        camera: (2, h, w) millimetres.
     """
     right, up, ahead = view.astype(np.float32)
-    cx, cy = camera[..., 0], -camera[..., 1]
+    cx, cy = camera[0], -camera[1]
     start = [cx * right[k] + cy * up[k] for k in range(3)]  # points of the rays in the plane of the head's middle
     x, y, z = start
     # where the ray comes nearest to the axis: closed form in one slice, repeated because pitch changes the slice
@@ -166,9 +168,8 @@ def look_at_head(head: Head, view: npt.NDArray[np.float64], camera: Array) -> Su
     nx, nz = x / (a * a), dz / (b * b)
     ny = 0.5 * (((x / a) ** 2 + (dz / b) ** 2) - ((x / above_a) ** 2 + ((z - above_z0) / above_b) ** 2))
     ny = np.clip(-0.5 * ny, -0.06, 0.06)
-    normals = np.stack([nx, ny, nz], axis=-1)
-    normals /= np.sqrt(np.einsum("ijk,ijk->ij", normals, normals))[..., None] + np.float32(1e-9)
-    return Surface(points=np.stack([x, y, z], axis=-1), normals=normals, rim=rim)
+    normals = np.stack([nx, ny, nz]) / (np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9))
+    return Surface(points=np.stack([x, y, z]), normals=normals, rim=rim)
 
 
 @lru_cache(maxsize=1)
@@ -233,8 +234,8 @@ def _rest_head(who: Identity) -> tuple[Array, Array]:
     dome = np.sqrt(np.clip(1.0 - (np.clip(y - crown * 0.3, 0, None) / (crown * 0.7)) ** 2.4, 0, 1))
     chin_round = np.sqrt(np.clip(1.0 - (np.clip(chin + 20 - y, 0, None) / 20.0) ** 2, 0, 1)) ** 0.8
     cap = np.maximum(dome * chin_round, 0.02)
-    table = np.stack([a * cap, b * np.maximum(cap, 0.02), z0, z0], axis=-1)
-    return table[:, None, :].astype(np.float32), _rest_relief(who)
+    table = np.stack([a * cap, b * cap, z0])
+    return table.astype(np.float32), _rest_relief(who)
 
 
 def _smooth(values: npt.NDArray[np.float64], sigma_mm: float) -> npt.NDArray[np.float64]:
@@ -250,9 +251,9 @@ def _rest_relief(who: Identity) -> Array:
     ridge = who.bridge_height * (1 - along) + (who.nose_length - 4) * along**1.15
     ridge = ridge + who.nose_hump * 2.0 * np.sin(np.pi * along) * (along < 1)
     ridge = ridge * np.clip((18 - y) / 20, 0, 1) ** 1.5 / (1 + np.exp(-(y - tip + 4 + 0.4 * who.nose_upturn) / 1.9))
-    half = who.bridge_width + (0.62 * who.nose_width - who.bridge_width) * along**1.5
+    half = 1.25 * who.bridge_width + (0.66 * who.nose_width - who.bridge_width) * along**1.5
     bent = x - who.nose_bend * along
-    relief = ridge * np.exp(-(np.abs(bent / half) ** 2.3) * 0.62)
+    relief = ridge * np.exp(-0.78 * np.square(bent / half))
     ball_y = tip - 1 + 0.5 * who.nose_upturn
     relief = relief + 4.6 * _bump(x - who.nose_bend, y - ball_y, who.nose_ball * 0.72, who.nose_ball * 0.66)
     relief = relief + 7.0 * np.exp(-((((side - who.nose_width + 5.2) / 5.6) ** 2 + ((y - base - 4) / 6.0) ** 2) ** 1.4))

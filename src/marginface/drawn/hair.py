@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes
 from marginface.drawn.geometry import Head
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -43,9 +43,9 @@ def _strands(canvas: Canvas, who: Identity) -> Array:
 
 
 def _shaded(hair: Array, strands: Array, light: Array) -> Array:
-    """Return (s, s, 3) hair under the head's light; hair lets light through, so that it has less contrast."""
+    """Return (3, s, s) hair under the head's light; hair lets light through, so that it has less contrast."""
     value = 0.38 + 0.62 * light
-    return hair * value * np.clip(1.0 + 0.3 * strands, 0.3, 2.0)[..., None]
+    return hair * value * np.clip(1.0 + 0.3 * strands, 0.3, 2.0)
 
 
 def _thickness(canvas: Canvas, who: Identity, picture: Nuisance) -> Array:
@@ -81,10 +81,14 @@ def paint_before(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, 
     x, y, z = canvas.x, canvas.y, canvas.z
     strands = _strands(canvas, who)
     side = np.abs(x)
-    line = who.hairline + who.hairline_curve * np.exp(-(((side - 36) / 15) ** 2)) - 26.0 * (side / 66.0) ** 4
+    line = (
+        who.hairline
+        + who.hairline_curve * np.exp(-(((side - 36) / 15) ** 2))
+        - 26.0 * np.square(np.square(side / 66.0))
+    )
     if who.fringe > 0:
         swing = np.clip(np.abs(x - who.hair_parting - 5.0 * picture.hair_jitter) / 26.0, 0.0, 1.0)
-        line = line - (who.fringe + 3.0 * picture.hair_jitter) * swing * np.exp(-((side / 62) ** 6))
+        line = line - (who.fringe + 3.0 * picture.hair_jitter) * swing * np.exp(-np.square(np.square(side / 62)))
     top = y - line
     length = who.hair_length + 6.0 * picture.hair_jitter
     forward = 10.0 if length > -35 else 20.0 + 0.5 * who.hair_volume
@@ -122,17 +126,19 @@ def paint_ears(
         cx, cy = float(view[0] @ root), -float(view[1] @ root)
         dx = (canvas.camera_x[window] - cx) * side
         dy = canvas.camera_y[window] - cy
-        half = 3.5 + 0.6 * who.ear_out + 16.0 * max(seen, 0.0)
+        half = 3.0 + 0.5 * who.ear_out + 15.0 * max(seen, 0.0)
         lean = dx + 0.16 * dy - 0.35 * half * (seen < 0.12)
-        r = np.sqrt((lean / half) ** 2 + (dy / who.ear_size) ** 2 + 0.25 * (dy > 0) * (dy / who.ear_size) ** 2)
+        r = np.sqrt(
+            (lean / half) ** 2 + (dy / who.ear_size) ** 2 + 0.25 * np.square(np.maximum(dy, 0.0) / who.ear_size)
+        )
         direction = math.sin(picture.light_azimuth) * side
         value = (0.74 + 0.26 * direction * picture.light_strength) * (
             1.0 - 0.25 * picture.light_strength * (direction < 0)
         )
-        ear = tone * np.array([1.0, 0.86, 0.84], np.float32) * np.float32(value)
+        ear = tone * planes([1.0, 0.86, 0.84]) * np.float32(value)
         alpha = canvas.edge((1.0 - r) * min(half, 10.0), 1.6)
         canvas.paint(window, ear, alpha)
         bowl = np.exp(-(((lean + 0.15 * half) / (0.5 * half)) ** 2) - ((dy + 2.0) / (0.5 * who.ear_size)) ** 2)
-        canvas.darken(window, (0.5, 0.36, 0.33), bowl * alpha * 0.75)
+        canvas.darken(window, (0.42, 0.3, 0.28), bowl * alpha * 0.85)
         fold = np.exp(-(((r - 0.74) / 0.13) ** 2)) * alpha
         canvas.darken(window, (0.72, 0.6, 0.57), fold * 0.45)

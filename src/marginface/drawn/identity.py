@@ -66,9 +66,9 @@ class Identity:
     # eyes
     eye_distance: float = trait(31.8, 2.1, 26, 38)
     """From the middle of the face to a pupil."""
-    eye_width: float = trait(14.6, 1.3, 11, 18.5)
+    eye_width: float = trait(15.0, 1.35, 11, 19)
     """Half length of the opening."""
-    eye_opening: float = trait(5.4, 0.95, 3.0, 8.2, east=-0.35)
+    eye_opening: float = trait(5.9, 1.0, 3.2, 8.8, east=-0.35)
     """Upper lid above the corners' line."""
     eye_tilt: float = trait(0.07, 0.075, -0.12, 0.27, east=0.4)
     """Radians, outer corner raised."""
@@ -133,9 +133,9 @@ class Identity:
     """Height of the lower lip."""
     cupid_bow: float = trait(1.7, 0.8, 0, 4)
     """Dip in the middle of the upper lip."""
-    mouth_corner: float = trait(0.0, 1.3, -3.5, 3.5)
+    mouth_corner: float = trait(0.9, 1.3, -2.5, 4.5)
     """Corners above (or below) the middle."""
-    lip_redness: float = trait(0.45, 0.2, 0.05, 1, sex=-0.5)
+    lip_redness: float = trait(0.55, 0.22, 0.05, 1, sex=-0.5)
     """How far the lips leave the skin's colour."""
     smile_fold: float = trait(0.5, 0.3, 0, 1.4)
     """Depth of the fold from nose to mouth."""
@@ -234,7 +234,7 @@ def _from_normals(normals: npt.NDArray[np.float64], rng: np.random.Generator) ->
         values[field.name] = float(np.clip(field.default + about["spread"] * z, about["low"], about["high"]))
     num_moles = int(rng.binomial(NUM_MOLES, 0.3))
     moles = tuple(
-        (float(rng.uniform(-52, 52)), float(rng.uniform(-100, 50)), float(rng.gamma(4.0, 0.32) + 0.5),
+        (float(rng.uniform(-44, 44)), float(rng.uniform(-100, 50)), float(rng.gamma(4.0, 0.32) + 0.5),
          float(rng.uniform(0.35, 0.9)))
         for _ in range(num_moles)
     )  # fmt: skip

@@ -19,7 +19,7 @@ from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 
 _SUPERSAMPLING = 1.5
-_RAY_SPACING = 2.4
+_RAY_SPACING = 2.6
 """Pixels of the picture between two rays; the surface between them is interpolated."""
 
 
@@ -31,7 +31,7 @@ def draw_head(
     pixel_from_camera: npt.NDArray[np.float64],
     size: int,
 ) -> Array:
-    """Return (s, s, 3) linear light, s = 1.5 size.
+    """Return (3, s, s) linear light, s = 1.5 size.
 
     Args:
         who: The person.
@@ -49,27 +49,24 @@ def draw_head(
     rays = round(side / _RAY_SPACING)
     camera = _camera_positions(to_pixel, picture.roll, side, rays)
     surface = look_at_head(head, view, camera)
-    stack = np.concatenate([surface.points, camera[..., :1]], axis=-1)
-    stack = cv2.resize(stack, (side, side), interpolation=cv2.INTER_LINEAR)
-    more = np.concatenate([surface.normals, surface.rim[..., None]], axis=-1)
-    more = cv2.resize(more, (side, side), interpolation=cv2.INTER_LINEAR)
-    camera_y = cv2.resize(camera[..., 1], (side, side), interpolation=cv2.INTER_LINEAR)
-    x, y, z = (np.ascontiguousarray(stack[..., k]) for k in range(3))
-    rim = np.ascontiguousarray(more[..., 3])
+    x, y, z, nx, ny, nz, rim, camera_x, camera_y = (
+        cv2.resize(plane, (side, side), interpolation=cv2.INTER_LINEAR)
+        for plane in (*surface.points, *surface.normals, surface.rim, *camera)
+    )
     linear_part = to_pixel[:, :2] @ camera_from_head(picture)
     canvas = Canvas(
         x=x,
         y=y,
         z=z,
-        camera_x=np.ascontiguousarray(stack[..., 3]),
+        camera_x=camera_x,
         camera_y=camera_y,
-        colour=np.empty((side, side, 3), np.float32),
+        colour=np.empty((3, side, side), np.float32),
         pixel_from_head=np.column_stack([linear_part, to_pixel[:, 2]]),
         pixel_mm=1.0 / math.sqrt(abs(np.linalg.det(to_pixel[:, :2]))),
     )
     details = _relief_details(head)
     gx, gy, hollow = (sample(details[k], x, y) for k in range(3))
-    normals = skin.bend(more[..., :3], gx, gy)
+    normals = skin.bend(np.stack([nx, ny, nz]), gx, gy)
 
     tone = skin.tone(who)
     hair_colour = hair.colour(who)
@@ -81,7 +78,7 @@ def draw_head(
         features.paint_eye(canvas, who, picture, head, eye, tone)
         features.paint_brow(canvas, who, picture, head, eye, hair.brow_colour(who, hair_colour))
     light = skin.light(picture, view, normals, hollow)
-    face = canvas.colour * light + skin.shine(who, picture, view, normals)[..., None]
+    face = canvas.colour * light + skin.shine(who, picture, view, normals)
 
     canvas.colour[...] = covering.background(picture, side)
     hair.paint_behind(canvas, who, picture, hair_colour, rim, light)
@@ -97,13 +94,13 @@ def draw_head(
 
 
 def _camera_positions(to_pixel: npt.NDArray[np.float64], roll: float, side: int, rays: int) -> Array:
-    """Return (rays, rays, 2) camera millimetres, roll undone, of a coarse grid over the picture."""
+    """Return (2, rays, rays) camera millimetres, roll undone, of a coarse grid over the picture."""
     inverse = np.linalg.inv(to_pixel[:, :2])
     c, s = math.cos(roll), math.sin(roll)
     unroll = np.array([[c, s], [-s, c]]) @ inverse
     centres = (np.arange(rays) + 0.5) * (side / rays) - 0.5
     px, py = centres[None, :] - to_pixel[0, 2], centres[:, None] - to_pixel[1, 2]
-    return np.stack([unroll[k, 0] * px + unroll[k, 1] * py for k in range(2)], axis=-1).astype(np.float32)
+    return np.stack([unroll[k, 0] * px + unroll[k, 1] * py for k in range(2)]).astype(np.float32)
 
 
 def _relief_details(head: Head) -> tuple[Array, Array, Array]:

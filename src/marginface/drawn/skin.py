@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes
 from marginface.drawn.geometry import mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -34,16 +34,16 @@ def paint_skin(canvas: Canvas, who: Identity, base: Array) -> None:
     red += np.exp(-((x / 13) ** 2) - ((y - who.nose_tip_height - 2) / 12) ** 2) * 0.8
     red *= np.float32(who.ruddiness * (1.0 - 0.55 * who.melanin)) * (1.0 + 0.2 * mottle)
     for channel, loss in enumerate((0.02, 0.3, 0.27)):
-        np.multiply(value, base[channel] * (1.0 - np.float32(loss) * red), out=canvas.colour[..., channel])
+        np.multiply(value, base[channel, 0, 0] * (1.0 - np.float32(loss) * red), out=canvas.colour[channel])
     if who.freckles > 0.03:
         spots = noise("mid", x, y, pattern=who.pattern + 99, scale=2.1)
-        where = np.exp(-((side / 48) ** 4) - ((y + 24) / 30) ** 2)
+        where = np.exp(-np.square(np.square(side / 48)) - ((y + 24) / 30) ** 2)
         canvas.darken(
-            EVERYWHERE, (0.68, 0.52, 0.42), np.clip((spots - 1.9 + 1.5 * who.freckles) * 1.3, 0, 1) * where * 0.75
+            EVERYWHERE, (0.68, 0.52, 0.42), np.clip((spots - 2.0 + 1.6 * who.freckles) * 0.8, 0, 0.8) * where * 0.75
         )
     if who.wrinkles > 0.05:
         lines = np.exp(-(((np.sin((y - 0.004 * x * x) * 0.36 + who.pattern % 6) - 1) / 0.13) ** 2))
-        brow = np.exp(-((x / 42) ** 4) - ((y - 42) / 14) ** 4)
+        brow = np.exp(-np.square(np.square(x / 42)) - np.square(np.square((y - 42) / 14)))
         canvas.darken(EVERYWHERE, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
     for mole_x, mole_y, radius, darkness in who.moles:
         spot = radius - np.sqrt((x - mole_x) ** 2 + (y - mole_y) ** 2)
@@ -57,7 +57,7 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     x, y = canvas.x, canvas.y
     side = np.abs(x)
     corner_x, _ = mouth_corner(who, picture)
-    hairs = noise("strands", x + 0.2 * y, y, pattern=who.pattern + 31, scale=1.3)
+    hairs = noise("curls", 2.0 * x + 0.5 * canvas.z, y, pattern=who.pattern + 31, scale=1.3)
     base, mouth = who.nose_tip_height - 11.0, who.mouth_height
     drop = 11.0 * picture.mouth_open
     # lower face: below a line from the ear past the corner of the mouth, around the lips
@@ -69,20 +69,25 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     lower = np.minimum(lower, (lip_room - 1.0) * 11)
     band = np.minimum(y - mouth - who.upper_lip * (1.05 - 0.8 * (x / corner_x) ** 2), base - 1.0 - y - 0.0035 * x * x)
     band = np.minimum(band, corner_x + 4 - side)
-    for inside, weight, soft in ((lower, who.beard, 9.0), (band, who.moustache, 4.0)):
+    for inside, weight, soft in ((lower, who.beard, 15.0), (band, who.moustache, 5.0)):
         if weight < 0.03:
             continue
         alpha = canvas.edge(inside + 1.2 * hairs, soft) * (0.3 + 0.7 * weight) * min(1.0, 3.5 * weight)
-        alpha *= np.clip(0.82 + 0.16 * hairs, 0.3, 1.0)
-        canvas.paint(EVERYWHERE, colour * (1.0 + 0.25 * hairs)[..., None], np.clip(alpha, 0.0, 0.96))
+        alpha *= np.clip(0.85 + (0.32 - 0.2 * weight) * hairs, 0.2, 1.0)
+        canvas.paint(EVERYWHERE, colour * (0.9 + 0.16 * hairs), np.clip(alpha, 0.0, 0.95))
 
 
 def bend(normals: Array, gx: Array, gy: Array) -> Array:
-    """Return (h, w, 3) unit normals of the surface with its relief, from the slices' normals and the slopes."""
-    front = np.clip(normals[..., 2], 0.0, 1.0)
-    bent = np.stack([normals[..., 0] - gx * front, normals[..., 1] - gy * front, normals[..., 2]], axis=-1)
-    bent *= (1.0 / np.sqrt(np.einsum("ijk,ijk->ij", bent, bent) + np.float32(1e-6)))[..., None]
+    """Return (3, h, w) unit normals of the surface with its relief, from the slices' normals and the slopes."""
+    front = np.clip(normals[2], 0.0, 1.0)
+    bent = np.stack([normals[0] - gx * front, normals[1] - gy * front, normals[2]])
+    bent *= 1.0 / np.sqrt(along(bent, bent) + np.float32(1e-6))
     return bent
+
+
+def along(vectors: Array, other: Array) -> Array:
+    """Return (h, w) dot products of (3, h, w) with (3,) or (3, h, w)."""
+    return vectors[0] * other[0] + vectors[1] * other[1] + vectors[2] * other[2]
 
 
 def light_direction(picture: Nuisance) -> npt.NDArray[np.float64]:
@@ -92,23 +97,23 @@ def light_direction(picture: Nuisance) -> npt.NDArray[np.float64]:
 
 
 def light(picture: Nuisance, view: npt.NDArray[np.float64], normals: Array, hollow: Array) -> Array:
-    """Return (h, w, 3) light on the surface: a wrapped Lambert term, light from above, and less of it in hollows.
+    """Return (3, h, w) light on the surface: a wrapped Lambert term, light from above, and less of it in hollows.
 
     Red wraps further around the terminator than blue, which is what scattering under the skin does.
     """
     towards = (view.T @ light_direction(picture)).astype(np.float32)
     above = view[1].astype(np.float32)  # camera's up in head axes
-    facing = normals @ towards
-    sky = 0.86 + 0.14 * (normals @ above)
+    facing = along(normals, towards)
+    sky = 0.86 + 0.14 * along(normals, above)
     depth = view[2].astype(np.float32)
-    sky *= 0.72 + 0.28 * np.clip(normals @ depth, 0.0, 1.0)
-    open_sky = 1.0 - np.clip(hollow * np.float32(0.055), 0.0, 0.45)
+    sky *= 0.72 + 0.28 * np.clip(along(normals, depth), 0.0, 1.0)
+    open_sky = 1.0 - np.clip(hollow * np.float32(0.05), 0.0, 0.36)
     ambient = sky * open_sky * np.float32(1.04 * (1.0 - 0.72 * picture.light_strength))
     strength = np.float32(1.32 * picture.light_strength) * (0.45 + 0.55 * open_sky)
-    out = np.empty((*facing.shape, 3), np.float32)
+    out = np.empty((3, *facing.shape), np.float32)
     for channel, wrap in enumerate((0.36, 0.24, 0.2)):
         lit = np.clip((facing + np.float32(wrap)) * np.float32(1.0 / (1.0 + wrap)), 0.0, 1.0)
-        out[..., channel] = ambient + strength * lit * np.sqrt(lit)
+        out[channel] = ambient + strength * lit * np.sqrt(lit)
     return out
 
 
@@ -116,7 +121,7 @@ def shine(who: Identity, picture: Nuisance, view: npt.NDArray[np.float64], norma
     """Return (h, w) the skin's gloss: a Blinn highlight of medium width."""
     half = light_direction(picture) + np.array([0.0, 0.0, 1.0])
     half = (view.T @ (half / (np.linalg.norm(half) + 1e-9))).astype(np.float32)
-    peak = np.clip(normals @ half, 0.0, 1.0)
+    peak = np.clip(along(normals, half), 0.0, 1.0)
     for _ in range(4):
         peak = peak * peak
     return peak * np.float32(0.30 * who.gloss * (0.25 + picture.light_strength))
@@ -124,4 +129,4 @@ def shine(who: Identity, picture: Nuisance, view: npt.NDArray[np.float64], norma
 
 def shade_like(base: Array, share: float) -> Array:
     """Return a darker, redder version of a skin colour, for places that see little light."""
-    return mix(base, base * np.array([0.42, 0.3, 0.27], np.float32), share)
+    return mix(base, base * planes([0.42, 0.3, 0.27]), share)
