@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -29,7 +30,7 @@ def fnmr_at_fmr(scores, mated, fmr):
 def equal_error_rate(scores, mated):
     """Return the rate where the straight line between neighbouring points of the curve has FMR = FNMR."""
     points = curve(scores, mated)
-    for (_, fmr_0, fnmr_0), (_, fmr_1, fnmr_1) in zip(points, points[1:], strict=False):
+    for (_, fmr_0, fnmr_0), (_, fmr_1, fnmr_1) in itertools.pairwise(points):
         if fnmr_1 >= fmr_1:
             share = (fmr_0 - fnmr_0) / ((fmr_0 - fnmr_0) + (fnmr_1 - fmr_1))
             return fnmr_0 + share * (fnmr_1 - fnmr_0)

@@ -121,7 +121,7 @@ def test_identities_that_do_not_fit_are_refused(left, right, message):
 
 
 def coverage(num_trials, *, person_noise, num_replicates, num_people=40, num_non_mated=600, mated_each=4, seed=0):
-    """Return how often each nominal 95 % interval held the truth: EER, FNMR at FMR 0.1 and its FMR; last Wilson's FMR."""
+    """Return how often nominal 95 % intervals held the truth: EER, FNMR at FMR 0.1, its FMR; last, FMR by Wilson."""
     gap, target = 2.5, 0.1
     normal = NormalDist()
     true_eer, true_fnmr = normal.cdf(-gap / 2), normal.cdf(normal.inv_cdf(1 - target) - gap)

@@ -25,6 +25,7 @@ from marginface.metrics import (
     sort_scores,
 )
 
+quick = settings(deadline=None, max_examples=50)
 comparisons = st.lists(st.tuples(st.integers(-8, 8), st.booleans()), min_size=2, max_size=60).filter(
     lambda rows: len({mated for _, mated in rows}) == 2
 )
@@ -35,7 +36,7 @@ def columns(rows):
     return np.array([score / 8 for score, _ in rows]), np.array([mated for _, mated in rows])
 
 
-# -- the curve ----------------------------------------------------------------------------------------------------------
+# -- the curve --
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -49,6 +50,7 @@ def test_curve_equals_scikit_learns(decimals):
     np.testing.assert_allclose(ours.fnmr[at], fnmr[np.isfinite(thresholds)], rtol=0, atol=1e-15)
 
 
+@quick
 @given(comparisons)
 def test_curve_equals_counting_by_hand(rows):
     scores, mated = columns(rows)
@@ -71,9 +73,10 @@ def test_thinned_curve_keeps_exact_points_and_both_ends():
     assert {1, 2, 3} <= set(thin.false_matches.tolist())  # the tail, where it matters, is not thinned away
 
 
-# -- FNMR at FMR --------------------------------------------------------------------------------------------------------
+# -- FNMR at FMR --
 
 
+@quick
 @given(comparisons, st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 0.9]))
 def test_fnmr_at_fmr_is_the_lowest_threshold_within_the_target(rows, fmr):
     scores, mated = columns(rows * 30)  # enough non-mated pairs that nothing is refused
@@ -129,9 +132,10 @@ def test_support_follows_the_rules_of_thirty_and_three(num_non_mated, fmr, suppo
     assert (point.num_mated, point.num_non_mated) == (1, num_non_mated)
 
 
-# -- EER, area, d', accuracy --------------------------------------------------------------------------------------------
+# -- EER, area, d', accuracy --
 
 
+@quick
 @given(comparisons)
 def test_eer_equals_the_crossing_of_the_curves_segments(rows):
     scores, mated = columns(rows)
@@ -159,12 +163,14 @@ def test_eer_of_all_equal_scores_is_a_half_and_of_separated_ones_zero():
     assert equal_error_rate([0.1, 0.2, 0.7, 0.8], [True, True, False, False]).value == 1.0
 
 
+@quick
 @given(comparisons)
 def test_area_equals_scikit_learns(rows):
     scores, mated = columns(rows)
     assert area_under_roc(scores, mated) == pytest.approx(roc_auc_score(mated, scores), abs=1e-12)
 
 
+@quick
 @given(comparisons)
 def test_best_accuracy_is_the_best_of_all_thresholds_and_its_threshold_reaches_it(rows):
     scores, mated = columns(rows)
@@ -185,7 +191,7 @@ def test_histogram_counts_every_score():
     assert score_histogram([0.5, 0.5], [True, False], num_bins=4).mated.sum() == 1
 
 
-# -- properties ---------------------------------------------------------------------------------------------------------
+# -- properties --
 
 
 def rates(scores, mated):
@@ -198,14 +204,14 @@ def rates(scores, mated):
     )
 
 
-@settings(deadline=None)
+@quick
 @given(comparisons, st.sampled_from([lambda s: s**3, np.exp, lambda s: 4 * s - 1, np.arctan]))
 def test_a_monotone_transform_leaves_all_rates(rows, transform):
     scores, mated = columns(rows)
     assert rates(transform(scores), mated) == rates(scores, mated)
 
 
-@settings(deadline=None)
+@quick
 @given(comparisons, st.randoms(use_true_random=False))
 def test_the_order_of_pairs_changes_nothing(rows, random):
     shuffled = list(rows)
@@ -214,14 +220,14 @@ def test_the_order_of_pairs_changes_nothing(rows, random):
     assert d_prime(*columns(shuffled)) == d_prime(*columns(rows))
 
 
+@quick
 @given(comparisons)
 def test_shifting_all_scores_shifts_thresholds_only(rows):
     scores, mated = columns(rows)
     assert rates(scores + 0.5, mated) == rates(scores, mated)
-    assert equal_error_rate(scores + 0.5, mated).threshold == pytest.approx(
-        equal_error_rate(scores, mated).threshold + 0.5
-    )
-    assert best_accuracy(scores + 0.5, mated).threshold == pytest.approx(best_accuracy(scores, mated).threshold + 0.5)
+    for metric in (equal_error_rate, best_accuracy):
+        shifted, original = metric(scores + 0.5, mated), metric(scores, mated)
+        assert shifted.threshold == pytest.approx(original.threshold + 0.5)
 
 
 def test_sorting_once_gives_the_same_numbers():
@@ -231,7 +237,7 @@ def test_sorting_once_gives_the_same_numbers():
     assert sort_scores(ordered) is ordered
 
 
-# -- refusals -----------------------------------------------------------------------------------------------------------
+# -- refusals --
 
 
 @pytest.mark.parametrize(

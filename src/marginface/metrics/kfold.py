@@ -75,7 +75,7 @@ def k_fold_accuracy(
         InputError: scores that `sort_scores` refuses, fewer than two folds, or more folds than pairs.
 
     Example:
-        >>> k_fold_accuracy([0.9, 0.1, 0.95, 0.2], [1, 0, 1, 0], num_folds=2).mean
+        >>> k_fold_accuracy([0.9, 0.1, 0.9, 0.2], [1, 0, 1, 0], num_folds=2).mean
         1.0
     """
     decisions = k_fold_decisions(scores, mated, folds, num_folds=num_folds, thresholds=thresholds)
