@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -106,6 +108,9 @@ class BatchLoader(Iterator[FaceBatch]):
             generator=torch.Generator(),
         )
         self._iterator: Any = iter(loader)
+        # A run that ends by an error may not close its loader; multiprocessing would then wait for the workers for ever.
+        self._at_exit = _closer(weakref.ref(self))
+        atexit.register(self._at_exit)
 
     @property
     def num_broken(self) -> int:
@@ -144,6 +149,7 @@ class BatchLoader(Iterator[FaceBatch]):
     def close(self) -> None:
         """End the workers. Closing twice does no harm."""
         iterator, self._iterator = self._iterator, None
+        atexit.unregister(self._at_exit)
         if hasattr(
             iterator, "_shutdown_workers"
         ):  # torch has no public name for it; dropping it only ends them some day
@@ -207,6 +213,15 @@ class _TrainingPlan:
         while self.num_steps is None or step < self.first_step + self.num_steps:
             yield self.batches.batch_at(step)
             step += 1
+
+
+def _closer(loader: weakref.ref[BatchLoader]) -> Callable[[], None]:
+    def close() -> None:
+        alive = loader()
+        if alive is not None:
+            alive.close()
+
+    return close
 
 
 def _as_it_is(batch: FaceBatch) -> FaceBatch:
