@@ -211,6 +211,13 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_next_run_goes_on(server, t
     assert server.asked == [("/faces.tgz", "bytes=131072-")]
 
 
+def test_a_kill_at_any_moment_would_leave_nothing_but_the_part_and_its_note(server, tmp_path):
+    seen: set[str] = set()
+    file = the_file(server.serve("/faces.tgz", CONTENT))
+    bring(file, tmp_path, progress=lambda *_: seen.update(p.name for p in tmp_path.iterdir()))
+    assert seen == {"faces.tgz.part", "faces.tgz.part.json"}
+
+
 def test_progress_counts_every_byte_up_to_the_total(server, tmp_path):
     told: list[tuple[str, int, int]] = []
     bring(the_file(server.serve("/faces.tgz", CONTENT)), tmp_path, progress=lambda *a: told.append(a))

@@ -59,7 +59,8 @@ def download(
     """
     path, remembered = folder / file.name, folder / f"{file.name}.sha256"
     expected = _expected(file, remembered)
-    if path.exists() and expected is not None and _hash(path, expected) != expected:
+    intact = path.exists() and (expected is None or _hash(path, expected) == expected)
+    if path.exists() and expected is not None and not intact:
         if file.checksum == UNRECORDED:
             raise InputError(
                 f"{path}: this file is not the one that was first downloaded (expected {expected}, found "
@@ -70,6 +71,8 @@ def download(
         file=file, folder=folder, expected=expected, progress=progress, attempts=attempts, pause_seconds=pause_seconds
     )
     with _disk_errors(folder, file), _quiet_pooch():
+        if not intact:
+            transfer.complete()
         pooch.retrieve(file.address, known_hash=expected, fname=file.name, path=folder, downloader=transfer)
         if file.checksum == UNRECORDED and expected is None:
             remembered.write_text(f"{pooch.file_hash(str(path))}  {file.name}\n", encoding="utf-8")
@@ -78,7 +81,10 @@ def download(
 
 @dataclass(kw_only=True)
 class _Transfer:
-    """A pooch downloader which resumes: called as `transfer(url, output_file, pooch)`."""
+    """Completes the part over as many requests as it takes; then, as pooch's downloader, hands it over.
+
+    Everything that takes time comes before pooch makes its temporary file, which a kill would leave behind.
+    """
 
     file: PublicFile
     folder: Path
@@ -87,9 +93,11 @@ class _Transfer:
     attempts: int
     pause_seconds: float
 
-    def __call__(self, url: str, output_file: str, _: Any) -> None:
+    def complete(self) -> None:
+        """Bring what is missing of the part, and verify the whole."""
         import requests  # pooch needs it too, and imports it as late
 
+        url = self.file.address
         fruitless = 0
         while True:
             before = self._num_bytes()
@@ -98,11 +106,14 @@ class _Transfer:
                 break
             except requests.RequestException as error:
                 fruitless = 0 if self._num_bytes() > before else fruitless + 1
-                logger.info("%s: %s", self.file.name, error)
+                logger.debug("%s: %s", self.file.name, error)
                 if fruitless >= self.attempts:
                     raise WorkError(self._broken(url)) from error
                 time.sleep(self.pause_seconds)
         self._verify()
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        """Hand the verified part to pooch."""
         os.replace(self.part, output_file)
         self.about_part.unlink(missing_ok=True)
 

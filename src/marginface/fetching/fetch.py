@@ -65,9 +65,10 @@ class FetchedSet:
             )
         if told["failures"]:
             key, reason = next(iter(told["failures"].items()))
+            no_detector = told["alignment"]["detector_sha256"] is None
             lines.append(
-                f"{len(told['failures'])} photographs could not be used, such as {key} ({reason}); "
-                "manifest.json names them."
+                f"Photographs that could not be used: {len(told['failures'])}, such as {key} ({reason}); manifest.json "
+                f"names them{'; a detector may find the face (--detector)' if no_detector else ''}."
             )
         expected = self.public_set.num_images
         if told["num_images"] + len(told["failures"]) != expected:
