@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from marginface.cli.arguments import parse
-from marginface.cli.progress import progress_bar
+from marginface.cli.progress import progress_bars
 
 
 def draw(
@@ -38,8 +38,8 @@ def draw(
     if contact_sheet is not None:
         write_contact_sheet(drawn, contact_sheet)
         print(f"wrote {contact_sheet}")
-    with progress_bar("drawing", "images") as progress:
-        write_tar(drawn, out, workers=workers, progress=progress)
+    with progress_bars() as show:
+        write_tar(drawn, out, workers=workers, progress=lambda done, total: show("drawing", done, total))
     print(f"wrote {out}: {len(drawn)} images of {people} people who do not exist")
 
 

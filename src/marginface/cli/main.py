@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import logging
 import os
 import sys
@@ -28,8 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(_help())
         return 0
     if words[0] in {"-V", "--version"}:
-        import importlib.metadata
-
         print(importlib.metadata.version("marginface"))
         return 0
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -1,4 +1,4 @@
-"""One progress bar for every long verb: a bar with rate and time left, plain lines where nobody watches."""
+"""The progress of every long verb: bars with rate and time left, plain lines where nobody watches."""
 
 from __future__ import annotations
 
@@ -8,47 +8,52 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 15.0
+Show = Callable[[str, int, int], None]
+"""Called with (what is being done, how much is done, how much there is)."""
 
 
 @contextlib.contextmanager
-def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield `progress(done, total)` to be called as the work goes on."""
+def progress_bars() -> Iterator[Show]:
+    """Yield `show(what, done, total)`; every new `what` gets a bar of its own."""
     console = Console(file=sys.stderr)
-    started = time.monotonic()
     if not console.is_terminal:
-        yield _lines(what, unit, started)
+        yield _lines()
         return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}  {task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(what, total=None, rate="")
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+        started: dict[str, float] = {}
 
-        def show(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - started, 1e-9)
-            bar.update(task, completed=done, total=total, rate=f"{rate:.0f} {unit}/s")
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                started[what] = time.monotonic()
+                tasks[what] = bars.add_task(what, total=total, rate="")
+            rate = done / max(time.monotonic() - started[what], 1e-9)
+            bars.update(tasks[what], completed=done, total=total, rate=f"{rate:,.0f}/s")
 
         yield show
 
 
-def _lines(what: str, unit: str, started: float) -> Callable[[int, int], None]:
-    last = started
+def _lines() -> Show:
+    started: dict[str, float] = {}
+    last: dict[str, float] = {}
 
-    def show(done: int, total: int) -> None:
-        nonlocal last
+    def show(what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_LINES and done != total:
+        began = started.setdefault(what, now)
+        if now - last.setdefault(what, now) < SECONDS_BETWEEN_LINES and done < total:
             return
-        last = now
-        rate = done / max(now - started, 1e-9)
+        last[what] = now
+        rate = done / max(now - began, 1e-9)
         left = (total - done) / max(rate, 1e-9)
-        print(f"{what}: {done}/{total} {unit}, {rate:.0f}/s, {left:.0f} s left", file=sys.stderr, flush=True)
+        print(f"{what}: {done:,}/{total:,}, {rate:,.0f}/s, {left:.0f} s left", file=sys.stderr, flush=True)
 
     return show

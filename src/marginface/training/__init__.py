@@ -1,0 +1,1 @@
+"""Running it: a recipe's config becomes a run folder."""

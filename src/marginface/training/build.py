@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
 import zlib
 from dataclasses import dataclass, field
 
@@ -9,11 +11,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from marginface.config import to_yaml
 from marginface.distributed import Ranks, sum_without_dividing
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
 from marginface.loading.sampler import ShuffledBatches
-from marginface.models.face_model import FaceModel
+from marginface.models import ModelCard, Provenance
 from marginface.optim import Ema, build_param_groups
 from marginface.records.record import RecordSource
 from marginface.training.config import TrainConfig
@@ -39,21 +42,20 @@ class TrainingRun:
     ema: Ema | None
     total_steps: int
     data_fingerprint: str
+    card: ModelCard
     progress: Progress = field(default_factory=Progress)
 
     @property
     def num_classes(self) -> int:
         return len(self.dataset.records.identities)
 
-    def face_model(self) -> FaceModel:
-        """Return the backbone as a FaceModel that shares its weights."""
-        return FaceModel(self.task.backbone, self.config.backbone, self.contract)
 
-
-def build_run(config: TrainConfig, records: RecordSource, ranks: Ranks) -> TrainingRun:
+def build_run(
+    config: TrainConfig, records: RecordSource, ranks: Ranks, *, name: str = "unnamed", command: str = ""
+) -> TrainingRun:
     """Return the run of `config` on `records`, at its first step.
 
-    The initial weights depend on `config.seed` alone: all ranks start equal, whatever the ambient random state.
+    `name` and `command` go onto the card of the models that it writes. The initial weights depend on `config.seed` alone: all ranks start equal, whatever the ambient random state.
     """
     backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed).to(ranks.device)
     head = config.head.build(
@@ -96,6 +98,7 @@ def build_run(config: TrainConfig, records: RecordSource, ranks: Ranks) -> Train
         ema=config.ema.build(backbone) if config.ema else None,
         total_steps=max(1, round(config.epochs * batches.steps_per_epoch)),
         data_fingerprint=fingerprint_of(records),
+        card=_card(config, records, name, command),
     )
 
 
@@ -105,6 +108,21 @@ def fingerprint_of(records: RecordSource) -> str:
     for key in records.keys:
         crc = zlib.crc32(key.encode(), crc)
     return f"{len(records)}-{len(records.identities)}-{crc:08x}"
+
+
+def _card(config: TrainConfig, records: RecordSource, name: str, command: str) -> ModelCard:
+    return ModelCard(
+        name=name,
+        description=f"{config.backbone.kind} with a {config.head.margin.kind} margin, {config.data.input_size} pixels.",
+        training_data=f"{len(records):,} images of {len(records.identities):,} people from {records.location}",
+        licence="Not stated. The terms of the training data bind the weights too.",
+        provenance=Provenance(
+            recipe=to_yaml(config),
+            command=command,
+            marginface_version=importlib.metadata.version("marginface"),
+            date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        ),
+    )
 
 
 def _wrap(backbone: nn.Module, ranks: Ranks) -> nn.Module:

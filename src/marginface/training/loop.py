@@ -19,7 +19,7 @@ from marginface.training.log import Display, JsonLines, TensorBoard
 from marginface.training.run_folder import RunFolder
 from marginface.training.state import Window, restore, state_of
 from marginface.training.step import StepNumbers, learning_rate, train_step
-from marginface.training.validation import averaged_model, evaluate_now
+from marginface.training.validation import current_model, evaluate_now
 
 logger = logging.getLogger(__name__)
 
@@ -108,10 +108,8 @@ def _loop(
         batches.close()
     if saved_step < run.total_steps or checkpoints.latest_step(folder.checkpoints) != run.total_steps:
         _save(run, folder)
-    if run.ranks.is_first:
-        save_model(averaged_model(run), folder.model)
-        if voices.lines:
-            voices.lines.write("end", step=run.total_steps)
+    if voices.lines:
+        voices.lines.write("end", step=run.total_steps)
 
 
 def _note_step(run: TrainingRun, numbers: StepNumbers, step: int) -> None:
@@ -154,7 +152,7 @@ def _evaluate(run: TrainingRun, folder: RunFolder, voices: Voices) -> None:
         if voices.display:
             voices.display.say(f"step {step}  {result.sentence}")
     if run.progress.best.step == step and run.ranks.is_first:
-        save_model(averaged_model(run), folder.best)
+        save_model(current_model(run), folder.best)
 
 
 def _save(run: TrainingRun, folder: RunFolder) -> None:
@@ -162,7 +160,7 @@ def _save(run: TrainingRun, folder: RunFolder) -> None:
     checkpoints.save_checkpoint(state, folder.checkpoints, step=run.progress.step, is_first_rank=run.ranks.is_first)
     if run.ranks.is_first:
         checkpoints.remove_old(folder.checkpoints, keep=run.config.checkpoint.keep, spare={run.progress.best.step})
-        save_model(averaged_model(run), folder.model)
+        save_model(current_model(run), folder.model)
 
 
 def _open_voices(run: TrainingRun, folder: RunFolder) -> Voices:

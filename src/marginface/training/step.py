@@ -48,9 +48,8 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
         WorkError: the loss or a gradient is not finite; the weights are as before the step and the batch is kept on disk.
     """
     _seed_dropout(run, step)
-    lr = learning_rate(run, step)
-    for group in run.optimizer.param_groups:
-        group["lr"] = lr * group["lr_factor"]
+    for group in run.optimizer.param_groups:  # written anew each step, so that a resumed run cannot drift
+        group["lr"] = learning_rate(run, step) * group["lr_factor"]
     run.optimizer.zero_grad(set_to_none=True)
 
     device = run.ranks.device
@@ -59,9 +58,14 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     num_global = int(counts[0].item())
     sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, norm, target cosine
     parts = _parts(len(labels), run.config.accumulation_steps)
-    for i, part in enumerate(parts):
-        with _gradients_stay_here(run, until_last=i < len(parts) - 1):
-            sums += _backward(run, images[part], labels[part], num_global)
+    if not parts:
+        raise WorkError(f"step {step + 1}: every image of this batch is broken: {'; '.join(batch.broken[:3])}")
+    try:
+        for i, part in enumerate(parts):
+            with _gradients_stay_here(run, until_last=i < len(parts) - 1):
+                sums += _backward(run, images[part], labels[part], num_global)
+    except WorkError as error:  # the head met an embedding that is not finite
+        raise _not_finite(run, batch, step, "embedding", keep_bad_batch_in) from error
     sum_gradients(run.task.head.parameters())
     sums = sum_over_ranks(sums)
     loss = float(sums[0].item())

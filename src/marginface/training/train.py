@@ -5,18 +5,23 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from marginface.distributed import Ranks, joined_ranks
 from marginface.errors import InputError
-from marginface.records import open_records, require_trainable
+from marginface.records.open import open_records
+from marginface.records.select import require_trainable
 from marginface.training.build import TrainingRun, build_run
 from marginface.training.config import TrainConfig
 from marginface.training.loop import run_training
 from marginface.training.precision import refuse_slow_precision
 from marginface.training.run_folder import RunFolder, open_existing, open_new, write_json
+from marginface.training.step import learning_rate
 
 
 def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command: str = "") -> int:
@@ -30,14 +35,14 @@ def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command
     """
     with joined_ranks(default_device()) as ranks:
         refuse_slow_precision(config.precision, ranks.device)
-        run = prepare(config, ranks)
+        run = prepare(config, ranks, name=Path(out).name, command=command)
         folder = _open_folder(Path(out), config, ranks, resume=resume)
         if ranks.is_first and not folder.provenance.exists():
             write_json(folder.provenance, provenance(run, command))
         return run_training(run, folder, resume=resume)
 
 
-def prepare(config: TrainConfig, ranks: Ranks) -> TrainingRun:
+def prepare(config: TrainConfig, ranks: Ranks, *, name: str = "unnamed", command: str = "") -> TrainingRun:
     """Return the built run of `config`, with its data opened and checked."""
     records = open_records(config.data.source)
     require_trainable(records)
@@ -47,7 +52,16 @@ def prepare(config: TrainConfig, ranks: Ranks) -> TrainingRun:
             f"data.batch_size {config.data.batch_size} over {ranks.world_size} ranks and {config.accumulation_steps} "
             f"accumulation steps leaves fewer than 2 images at a time, too few for batch normalisation."
         )
-    return build_run(config, records, ranks)
+    for evaluation in config.evaluations:  # a wrong path should show now, not after the first epoch
+        evaluation.protocol.pairs(*_keys_and_labels(evaluation.data))
+    run = build_run(config, records, ranks, name=name, command=command)
+    learning_rate(run, 0)  # a schedule that does not fit the number of epochs is refused here
+    return run
+
+
+def _keys_and_labels(source: str) -> tuple[Sequence[str], npt.NDArray[np.int64]]:
+    records = open_records(source)
+    return records.keys, records.labels
 
 
 def default_device() -> torch.device:
