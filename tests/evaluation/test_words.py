@@ -42,10 +42,16 @@ def test_rate_names() -> None:
 
 def test_headline_says_threshold_both_errors_and_counts() -> None:
     text = words.headline(evaluation("trained", separation=3.2, seed=3).to_json()).replace("\u00a0", " ")
-    assert text.startswith("trained: at the threshold 0.3")
-    assert "one in 100 pairs of strangers" in text
-    assert "(30 of 3,000 comparisons)" in text
-    assert "of true pairs are refused" in text
+    assert text.startswith("At the threshold 0.3")
+    assert "trained takes one in 100 pairs of strangers for the same person (30 of 3,000)" in text
+    assert "of true pairs (4" in text
+
+
+def test_headline_names_what_baselines_refuse_at_the_same_rate() -> None:
+    trained, raw = (evaluation(n, separation=s).to_json() for n, s in (("trained", 3.2), ("raw pixels", 0.6)))
+    text = words.headline(trained, [raw]).replace("\u00a0", " ")
+    refused = raw["operating_points"][0]["fnmr"]
+    assert text.endswith(f"true pairs refused: raw pixels {100 * refused['value']:.1f} %.")
 
 
 def test_limits_name_refused_and_thin_rates_and_broken_images() -> None:

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from marginface.backbones import BackboneConfig
 from marginface.images.normalize import InputContract
+from marginface.models import FaceModel, ModelCard
 
 from .embed import Flip
 
@@ -42,3 +44,22 @@ class RawPixels:
         """Return (B, 256) float32 for (B, H, W, 3) uint8 RGB crops; `sum` adds those of the mirrored images."""
         vectors = raw_pixels(images)
         return vectors + raw_pixels(images.flip(2)) if flip == "sum" else vectors
+
+
+def untrained(
+    backbone_config: BackboneConfig, *, contract: InputContract | None = None, seed: int = 0, name: str = "untrained"
+) -> FaceModel:
+    """Return the network that a run with this backbone and seed starts from, as a model that can be judged.
+
+    What it reaches is owed to the architecture and to the alignment of the crops, not to training.
+
+    Args:
+        backbone_config: of the run.
+        contract: of the run's model; the standard one unless given.
+        seed: of the run.
+        name: of the row in tables.
+    """
+    contract = InputContract() if contract is None else contract
+    backbone = backbone_config.build(input_size=contract.input_size, seed=seed)
+    description = f"The network before training; its weights are random, from seed {seed}."
+    return FaceModel(backbone, backbone_config, contract, ModelCard(name=name, description=description))

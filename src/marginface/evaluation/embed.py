@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -15,8 +14,6 @@ from marginface.loading.dataset import FaceDataset
 from marginface.loading.loader import sequential_batches
 from marginface.records.embedding_table import EmbeddingTable
 from marginface.records.record import RecordSource
-
-logger = logging.getLogger(__name__)
 
 Flip = Literal["none", "sum"]
 """`sum` adds the embedding of the mirrored image, as published verification tables do."""
@@ -77,24 +74,19 @@ def embed_records(
     dataset = FaceDataset(source, size=embedder.contract.input_size, augment=None)
     vectors = np.empty((len(source), embedder.embedding_dim), dtype=np.float32)
     positions: list[np.ndarray] = []
-    done = 0
+    done, met = 0, 0
     for batch in sequential_batches(dataset, batch_size=batch_size, num_workers=num_workers, skip_broken=skip_broken):
         count = len(batch.indices)
         if count:
             vectors[done : done + count] = embedder.embed(batch.images, flip=flip).cpu().numpy()
             positions.append(batch.indices.numpy())
             done += count
-        for message in batch.broken:
-            logger.warning("skipped: %s", message)
+        met += count + len(batch.broken)
         if progress is not None:
-            progress(min(int(positions[-1][-1]) + 1, len(source)) if positions else 0, len(source))
-    if done == 0:
-        raise InputError(f"{source.location}: not one of its {len(source):,} images could be decoded.")
+            progress(met, len(source))
     kept = np.concatenate(positions)
     missing = np.setdiff1d(np.arange(len(source)), kept)
     vectors = vectors[:done]
-    if progress is not None:
-        progress(len(source), len(source))
     keys = source.keys
     meta: dict[str, Any] = {
         "embedder": embedder.name,

@@ -19,39 +19,50 @@ from marginface.records.record import RecordSource
 
 logger = logging.getLogger(__name__)
 
+PAIRS_A_PERSON = 2
+"""In one strip."""
+
 
 def hardest(
     scores: npt.NDArray[np.floating],
     mated: npt.NDArray[np.bool_],
     *,
-    left: npt.NDArray[np.int64],
-    right: npt.NDArray[np.int64],
+    left_person: npt.NDArray[np.int64],
+    right_person: npt.NDArray[np.int64],
     count: int,
 ) -> dict[str, list[int]]:
     """Return the positions of the lowest mated and the highest non-mated scores, hardest first.
 
-    One image may stand in two pairs of a strip and no more: a single mislabelled image would otherwise fill it.
-    Ties keep the order of the comparisons.
+    A person stands in two pairs of a strip at most, and two different people meet once: otherwise a single mislabelled
+    image, or one person with hundreds of them, would fill it. Ties keep the order of the comparisons.
     """
-    order = np.argsort(scores, kind="stable")
-    descending = np.argsort(-scores, kind="stable")
+    people = (left_person, right_person)
+    rising = np.argsort(scores, kind="stable")
+    falling = np.argsort(-scores, kind="stable")
     return {
-        "mated": _taken((int(i) for i in order if mated[i]), left, right, count),
-        "non_mated": _taken((int(i) for i in descending if not mated[i]), left, right, count),
+        "mated": _varied(rising[mated[rising]], *people, count, meetings=PAIRS_A_PERSON),
+        "non_mated": _varied(falling[~mated[falling]], *people, count, meetings=1),
     }
 
 
-def _taken(
-    positions: Iterable[int], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], count: int
+def _varied(
+    positions: npt.NDArray[np.int64],
+    left_person: npt.NDArray[np.int64],
+    right_person: npt.NDArray[np.int64],
+    count: int,
+    *,
+    meetings: int,
 ) -> list[int]:
-    seen: Counter[int] = Counter()
+    pairs_of: Counter[int] = Counter()
+    met: Counter[frozenset[int]] = Counter()
     chosen: list[int] = []
-    for i in positions:
+    for i in positions.tolist():
         if len(chosen) == count:
             break
-        ends = int(left[i]), int(right[i])
-        if max(seen[end] for end in ends) < 2:
-            seen.update(ends)
+        couple = frozenset((int(left_person[i]), int(right_person[i])))
+        if met[couple] < meetings and all(pairs_of[person] < PAIRS_A_PERSON for person in couple):
+            met[couple] += 1
+            pairs_of.update(couple)
             chosen.append(i)
     return chosen
 

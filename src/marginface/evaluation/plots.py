@@ -129,6 +129,7 @@ def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
     """Return the score distributions of mated and non-mated comparisons, one panel a system, thresholds drawn."""
     with matplotlib.rc_context(plot_style()):
         figure, panels = figure_of(6.6, 0.7 + 1.75 * len(records), rows=len(records), sharex=True)
+        left, right = _common_range(records)
         for axes, record in zip(panels, records[::-1], strict=True):
             histogram = record["scores"]
             edges = np.asarray(histogram["edges"], float)
@@ -141,12 +142,14 @@ def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
             point = record["headline_point"]
             if point is not None:
                 axes.axvline(point["threshold"], color=INK, lw=1.2, ls=(0, (4, 2)))
+                far_right = point["threshold"] > left + 0.75 * (right - left)
                 axes.annotate(
                     f"threshold {point['threshold']:.3f}",
                     (point["threshold"], 0.98),
                     xycoords=("data", "axes fraction"),
-                    xytext=(4, 0),
+                    xytext=(-4 if far_right else 4, 0),
                     textcoords="offset points",
+                    ha="right" if far_right else "left",
                     va="top",
                     fontsize=8.5,
                 )
@@ -155,7 +158,8 @@ def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
             axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:g} %"))
             axes.set_ylabel("share", fontsize=8.5)
             axes.set_ylim(0, 1.25 * max(axes.get_ylim()[1], 1e-9))  # head room for the threshold's name
-        panels[0].legend(loc="upper left" if _crowded_right(records[-1]) else "upper right", fontsize=8.5)
+        panels[0].legend(loc="upper left" if _crowded_right(records[-1], left, right) else "upper right", fontsize=8.5)
+        panels[-1].set_xlim(left, right)
         panels[-1].set_xlabel("Score (cosine of the two embeddings; higher is more alike)")
         return finish(
             figure,
@@ -191,6 +195,7 @@ def norm_plot(record: Mapping[str, Any]) -> Plot | None:
         right.set_ylabel("Score")
         top = max([0.0, *norms["pairs"]["mated"]["score"], *norms["pairs"]["non_mated"]["score"]])
         right.set_ylim(top=top + 0.28)  # room for the legend above the points
+        right.set_yticks([tick for tick in right.get_yticks() if right.get_ylim()[0] <= tick <= top + 0.05])
         right.legend(loc="upper left", fontsize=8.5, markerscale=1.6, ncols=2, columnspacing=1, handletextpad=0.2)
         return finish(
             figure,
@@ -221,6 +226,7 @@ def figure_of(
 def finish(figure: Figure, *, name: str, title: str, caption: str, alt: str) -> Plot:
     """Return the drawn figure as PNG and SVG bytes that do not depend on when or where they were made."""
     png, svg = io.BytesIO(), io.BytesIO()
+    figure.set_dpi(150)
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     figure.set_dpi(72)
     FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
@@ -242,18 +248,34 @@ def _lowest_fnmr(records: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _rate_ticks(axes: Axes, low_x: float, high_x: float, low_y: float, high_y: float) -> None:
-    rates = np.array([1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
+    rates = np.array([1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
     for axis, low, high in ((axes.xaxis, low_x, high_x), (axes.yaxis, low_y, high_y)):
         shown = rates[(rates >= low) & (rates <= high)]
         axis.set_ticks(ndtri(shown), [f"{100 * r:g} %" for r in shown])
 
 
-def _crowded_right(record: Mapping[str, Any]) -> bool:
-    histogram = record["scores"]
-    edges = np.asarray(histogram["edges"], float)
-    height = np.asarray(histogram["mated"], float) / max(sum(histogram["mated"]), 1)
-    height += np.asarray(histogram["non_mated"], float) / max(sum(histogram["non_mated"]), 1)
+def _common_range(records: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the range that holds all but a thousandth of each shape: single outliers would squeeze the rest."""
+    lows, highs = [], []
+    for record in records:
+        edges = np.asarray(record["scores"]["edges"], float)
+        for kind in ("mated", "non_mated"):
+            share: npt.NDArray[np.float64] = np.cumsum(record["scores"][kind]) / max(sum(record["scores"][kind]), 1)
+            lows.append(edges[int(np.searchsorted(share, 1e-3))])
+            highs.append(edges[min(int(np.searchsorted(share, 1 - 1e-3)) + 1, len(edges) - 1)])
+    margin = 0.03 * (max(highs) - min(lows))
+    return float(min(lows) - margin), float(max(highs) + margin)
+
+
+def _crowded_right(record: Mapping[str, Any], left: float, right: float) -> bool:
+    """Return whether the shapes are taller in the right third of the panel than in the left one."""
+    edges = np.asarray(record["scores"]["edges"], float)
     middle = 0.5 * (edges[:-1] + edges[1:])
-    right = middle > edges[0] + 0.62 * (edges[-1] - edges[0])
-    left = middle < edges[0] + 0.38 * (edges[-1] - edges[0])
-    return bool(height[right].max(initial=0) > height[left].max(initial=0))
+    height = sum(
+        np.asarray(record["scores"][k], float) / max(sum(record["scores"][k]), 1) for k in ("mated", "non_mated")
+    )
+    tallest = [
+        np.max(height, where=part, initial=0.0)
+        for part in (middle < left + 0.35 * (right - left), middle > right - 0.35 * (right - left))
+    ]
+    return bool(tallest[1] > tallest[0])

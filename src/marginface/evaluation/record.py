@@ -36,7 +36,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     points = [_operating_point(p, summary.confidence) for p in summary.fnmr_at_fmr]
     headline = _headline(points)
     curve = error_rates(comparisons.score, comparisons.mated).thinned(600)
-    histogram = score_histogram(comparisons.score, comparisons.mated, num_bins=80)
+    histogram = score_histogram(comparisons.score, comparisons.mated, num_bins=80 if summary.num_mated >= 1000 else 40)
     return {
         "system": {
             "name": evaluation.system,
@@ -95,6 +95,7 @@ def accuracy_of(summary: VerificationSummary) -> dict[str, Any] | None:
         "correct": accuracy.num_correct,
         "trials": accuracy.num_pairs,
         "folds": len(accuracy.fold_accuracies),
+        "trivial": max(summary.num_mated, summary.num_non_mated) / summary.num_pairs,
         "std": accuracy.std,
         "standard_error": accuracy.standard_error,
         "fold_accuracies": list(accuracy.fold_accuracies),
@@ -168,7 +169,11 @@ def _norms(evaluation: Evaluation) -> dict[str, Any]:
 def _hardest(evaluation: Evaluation, headline: Mapping[str, Any] | None) -> dict[str, list[dict[str, Any]]]:
     comparisons, table = evaluation.comparisons, evaluation.table
     chosen = hardest(
-        comparisons.score, comparisons.mated, left=comparisons.left, right=comparisons.right, count=STRIP_LENGTH
+        comparisons.score,
+        comparisons.mated,
+        left_person=comparisons.identity_left,
+        right_person=comparisons.identity_right,
+        count=STRIP_LENGTH,
     )
     strips: dict[str, list[dict[str, Any]]] = {}
     for kind, positions in chosen.items():

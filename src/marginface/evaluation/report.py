@@ -67,7 +67,7 @@ def write_report(
         "title": title,
         "created": moment.isoformat(timespec="seconds"),
         "marginface_version": metadata.version("marginface"),
-        "headline": words.headline(records[-1]),
+        "headline": words.headline(records[-1], records[:-1]),
         "limits": words.limits(records[-1]),
         "notes": list(notes),
         "systems": records,

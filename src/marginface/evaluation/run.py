@@ -66,7 +66,7 @@ class EvaluationResult:
     fields: Mapping[str, Any]
     """`name`, and `accuracy`, `eer` with `_low` and `_high`; rates in 0..1, None where there are no folds."""
     ranking_score: float
-    """Higher is better: ten-fold accuracy where there are folds, 1 - EER otherwise."""
+    """Higher is better: ten-fold accuracy where there are folds and about as many pairs of either kind, or 1 - EER."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +91,8 @@ class Evaluation:
     def result(self) -> EvaluationResult:
         """The short form."""
         eer, accuracy = self.summary.equal_error_rate, self.summary.accuracy
+        found = accuracy_of(self.summary)
+        telling = found if found is not None and found["trivial"] <= words.MOST_TRIVIAL else None
         fields: dict[str, Any] = {"name": self.name}
         for word, value, interval in (
             ("accuracy", accuracy and accuracy.mean, accuracy and accuracy.interval),
@@ -101,9 +103,9 @@ class Evaluation:
             fields[f"{word}_high"] = interval.high if interval else None
         return EvaluationResult(
             name=self.name,
-            sentence=words.one_line(self.name, accuracy=accuracy_of(self.summary), eer=eer_of(self.summary)),
+            sentence=words.one_line(self.name, accuracy=telling, eer=eer_of(self.summary)),
             fields=fields,
-            ranking_score=accuracy.mean if accuracy is not None else 1.0 - eer.value,
+            ranking_score=1.0 - eer.value if telling is None else telling["value"],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def evaluate(
     )
     return Evaluation(
         system=embedder.name if system is None else system,
-        description=str(getattr(embedder, "description", "")) if description is None else description,
+        description=_described(embedder) if description is None else description,
         config=config,
         summary=summary,
         comparisons=comparisons,
@@ -223,6 +225,11 @@ def evaluate_systems(
             )
         )
     return evaluations
+
+
+def _described(embedder: Embedder) -> str:
+    """Return what a baseline says of itself, or what a model's card says."""
+    return str(getattr(embedder, "description", "") or getattr(getattr(embedder, "card", None), "description", ""))
 
 
 def _named(progress: Callable[[str, int, int], None] | None, name: str) -> Progress | None:

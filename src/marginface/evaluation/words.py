@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+MOST_TRIVIAL = 0.6
+"""Where one answer for all comparisons would be right more often than this, accuracy is no measure."""
 
 Estimate = Mapping[str, Any]
 """`{"value", "low", "high", ...}`: rates in 0..1 with the two ends of their 95 % interval, which may be None."""
@@ -53,23 +56,35 @@ def count_of(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def headline(record: Mapping[str, Any]) -> str:
-    """Return the sentence to remember about a system: what its threshold costs on this data."""
-    point = record["headline_point"]
-    name = record["system"]["name"]
+def headline(record: Mapping[str, Any], others: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return the sentences to remember about a system: what its threshold costs, and what the others' cost.
+
+    Args:
+        record: of the system.
+        others: records of baselines on the same comparisons.
+    """
+    point, name = record["headline_point"], record["system"]["name"]
     if point is None:
         eer = record["eer"]
         return (
-            f"{name}: at equal error, {percent_of(eer)} {interval_of(eer)} of strangers are taken for the same person "
-            f"and as many true pairs are refused. The data supports none of the false match rates that were asked for."
+            f"At equal error, {name} takes {percent_of(eer)} {interval_of(eer)} of strangers for the same person and "
+            f"refuses as many true pairs. The data supports none of the false match rates that were asked for."
         )
     fmr, fnmr = point["achieved_fmr"], point["fnmr"]
-    strangers = "no pair of strangers" if fmr["value"] <= 0 else f"{one_in(fmr['value'])} pairs of strangers"
-    return (
-        f"{name}: at the threshold {point['threshold']:.3f}, {strangers} is taken for the same person "
-        f"({fmr['errors']:,} of {fmr['trials']:,} comparisons), and {percent_of(fnmr)} {interval_of(fnmr)} of true "
-        f"pairs are refused ({fnmr['errors']:,} of {fnmr['trials']:,})."
+    strangers = "no pair" if fmr["errors"] == 0 else f"{one_in(fmr['value'])} pairs"
+    said = (
+        f"At the threshold {point['threshold']:.3f}, {name} takes {strangers} of strangers for the same person "
+        f"({fmr['errors']:,} of {fmr['trials']:,}) and refuses {percent_of(fnmr)} {interval_of(fnmr)} of true "
+        f"pairs ({fnmr['errors']:,} of {fnmr['trials']:,})."
     )
+    compared = [
+        f"{other['system']['name']} {percent_of(other['headline_point']['fnmr'])}"
+        for other in others
+        if other["headline_point"] and other["headline_point"]["target_fmr"] == point["target_fmr"]
+    ]
+    if compared:
+        said += f" At the same rate of false matches, true pairs refused: {', '.join(compared)}."
+    return said
 
 
 def limits(record: Mapping[str, Any]) -> list[str]:
@@ -85,6 +100,12 @@ def limits(record: Mapping[str, Any]) -> list[str]:
         said.append(
             f"{count_of(counts['broken'], 'image', 'images')} could not be decoded and took no part; the "
             f"{count_of(counts['pairs_left_out'], 'comparison', 'comparisons')} with them are missing from all numbers."
+        )
+    accuracy = record["accuracy"]
+    if accuracy is not None and accuracy["trivial"] > MOST_TRIVIAL:
+        said.append(
+            f"Accuracy says little here: with {counts['mated']:,} mated and {counts['non_mated']:,} non-mated "
+            f"comparisons, the same answer to all of them would be right in {percent(accuracy['trivial'])}."
         )
     smallest = min(counts["mated"], counts["non_mated"])
     if smallest:
