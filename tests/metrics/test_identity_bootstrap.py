@@ -6,8 +6,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from tests.helpers import reference_metrics as slow
-from tests.helpers.scores import people_pairs
 
 from marginface.errors import InputError
 from marginface.metrics import equal_error_rate, fnmr_at_fmr, identity_bootstrap, k_fold_decisions, wilson
@@ -17,6 +15,8 @@ from marginface.metrics.identity_bootstrap import (
     _FnmrAtFmr,
     _OrderedPairs,
 )
+from tests.helpers import reference_metrics as slow
+from tests.helpers.scores import people_pairs
 
 
 def pairs_of(seed, **sizes):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
-from tests.helpers import reference_metrics as slow
-from tests.helpers.scores import bells
 
 from marginface.errors import InputError
 from marginface.metrics import contiguous_folds, k_fold_accuracy, k_fold_decisions, wilson
+from tests.helpers import reference_metrics as slow
+from tests.helpers.scores import bells
 
 
 def cosines(num=600, *, seed=0, decimals=None):

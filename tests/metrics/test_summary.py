@@ -8,9 +8,9 @@ import json
 
 import numpy as np
 import pytest
-from tests.helpers.scores import bells, people_pairs
 
 from marginface.metrics import identity_bootstrap, k_fold_accuracy, summarise, support_sentence, wilson
+from tests.helpers.scores import bells, people_pairs
 
 
 def test_it_is_json_and_holds_every_count():

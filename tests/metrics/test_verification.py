@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import det_curve, roc_auc_score
-from tests.helpers import reference_metrics as slow
-from tests.helpers.scores import bells
 
 from marginface.errors import InputError
 from marginface.metrics import (
@@ -24,6 +22,8 @@ from marginface.metrics import (
     score_histogram,
     sort_scores,
 )
+from tests.helpers import reference_metrics as slow
+from tests.helpers.scores import bells
 
 quick = settings(deadline=None, max_examples=50)
 comparisons = st.lists(st.tuples(st.integers(-8, 8), st.booleans()), min_size=2, max_size=60).filter(

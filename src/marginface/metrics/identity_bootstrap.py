@@ -127,12 +127,12 @@ def identity_bootstrap(
 
 @dataclass(frozen=True, eq=False)
 class _Resample:
-    """Cumulative weights in ascending order of score, each from 0 to 1."""
+    """Weights of the pairs in ascending order of score, and their sums: `mated_sums[k]` is that of the k lowest."""
 
-    mated: Array  # (M + 1,)
-    non_mated: Array  # (N + 1,) product weights
-    mated_weights: Array  # (M,) not normalised
-    non_mated_weights: Array  # (N,)
+    mated: Array  # (M,)
+    non_mated: Array  # (N,) products
+    mated_sums: Array  # (M + 1,)
+    non_mated_sums: Array  # (N + 1,)
 
 
 class _OrderedPairs:
@@ -153,11 +153,12 @@ class _OrderedPairs:
         self.couple = np.unique(couples, return_inverse=True)[1]
 
     def resample(self, times: Array) -> _Resample | None:
-        mated, non_mated = times[self.person], times[self.left] * times[self.right]
-        sums = [np.concatenate([[0], np.cumsum(weights)]) for weights in (mated, non_mated)]
-        if sums[0][-1] == 0 or sums[1][-1] == 0:
-            return None
-        return _Resample(sums[0] / sums[0][-1], sums[1] / sums[1][-1], mated, non_mated)
+        times = times.astype(np.float64)  # whole numbers still, and their sums exact
+        weights = (times[self.person], times[self.left] * times[self.right])
+        sums = tuple(np.zeros(len(side) + 1) for side in weights)
+        for side, summed in zip(weights, sums, strict=True):
+            np.cumsum(side, out=summed[1:])
+        return None if 0 in (sums[0][-1], sums[1][-1]) else _Resample(*weights, *sums)
 
     def tempering(self, outcome: Array) -> float:
         """Return lambda of the module's docstring for a per-pair outcome of the non-mated pairs, in score order."""
@@ -179,12 +180,13 @@ class _Curve:
         self.num_points = len(pairs.mated_below)
 
     def fnmr(self, resample: _Resample, point: int) -> float:
-        return float(resample.mated[self.pairs.mated_below[point]])
+        return float(resample.mated_sums[self.pairs.mated_below[point]] / resample.mated_sums[-1])
 
     def fmr(self, resample: _Resample, point: int) -> float:
         below = self.pairs.non_mated_below[point]
         observed = 1 - below / len(self.pairs.left)
-        return float((1 - self.tempering) * observed + self.tempering * (1 - resample.non_mated[below]))
+        product = 1 - resample.non_mated_sums[below] / resample.non_mated_sums[-1]
+        return float((1 - self.tempering) * observed + self.tempering * product)
 
 
 class _EqualErrorRate(_Curve):
@@ -223,8 +225,8 @@ class _Accuracy:
         self.tempering = pairs.tempering(self.non_mated)
 
     def __call__(self, resample: _Resample) -> float:
-        mated = resample.mated_weights @ self.mated / resample.mated_weights.sum()
-        product = resample.non_mated_weights @ self.non_mated / resample.non_mated_weights.sum()
+        mated = resample.mated @ self.mated / resample.mated_sums[-1]
+        product = resample.non_mated @ self.non_mated / resample.non_mated_sums[-1]
         non_mated = (1 - self.tempering) * self.non_mated.mean() + self.tempering * product
         num_mated, num_non_mated = len(self.mated), len(self.non_mated)
         return float((num_mated * mated + num_non_mated * non_mated) / (num_mated + num_non_mated))
