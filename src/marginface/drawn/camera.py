@@ -35,7 +35,8 @@ def expose(light: npt.NDArray[np.floating], nuisance: Nuisance, *, size: int) ->
     if nuisance.noise_sigma > 0.1:
         rng = np.random.default_rng([nuisance.detail, 1])
         levels = levels + rng.standard_normal(levels.shape, dtype=np.float32) * np.float32(nuisance.noise_sigma)
-    return np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+    rounded: npt.NDArray[np.uint8] = np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+    return rounded
 
 
 def encode(image: npt.NDArray[np.uint8], nuisance: Nuisance) -> bytes:

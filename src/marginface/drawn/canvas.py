@@ -42,7 +42,8 @@ class Canvas:
     def edge(self, inside_mm: Array, softness_mm: float = 0.0) -> Array:
         """Return 0..1 coverage from a signed distance, softened over a pixel or more."""
         width = np.float32(max(softness_mm, 1.2 * self.pixel_mm))
-        return np.clip(inside_mm / width + np.float32(0.5), 0.0, 1.0)
+        covered: Array = np.clip(inside_mm / width + np.float32(0.5), 0.0, 1.0)
+        return covered
 
     def paint(self, window: Window, colour: npt.ArrayLike, alpha: Array) -> None:
         """Mix a colour (3,) or (3, h, w) into a part of the picture."""
@@ -92,10 +93,11 @@ def noise_bank() -> dict[str, Array]:
 def noise(kind: str, x: Array, y: Array, *, pattern: int, scale: float) -> Array:
     """Return noise at positions, `scale` samples a millimetre, from the place in the tile that `pattern` names."""
     shift_x, shift_y = 256 + pattern % 251, 256 + (pattern // 251) % 241
-    return cv2.remap(
+    found: Array = cv2.remap(
         noise_bank()[kind],
         np.asarray(x * scale + shift_x, np.float32),
         np.asarray(y * scale + shift_y, np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return found

@@ -30,6 +30,12 @@ def background(picture: Nuisance, side: int) -> Array:
     return np.stack(cv2.split(np.clip(full, 0.005, 1.0)))
 
 
+def _dye(rng: np.random.Generator) -> Array:
+    """Return the colour (3, 1, 1) of a piece of cloth: mostly muted, now and then bright."""
+    level, bright = rng.uniform(25, 215), 0.3 if rng.random() < 0.25 else 0.11
+    return linear(*np.clip(level * (1.0 + rng.normal(0, bright, 3)), 5, 240))
+
+
 def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) -> None:
     """Paint neck, and clothes below it."""
     rng = np.random.default_rng([picture.detail, 3])
@@ -40,7 +46,7 @@ def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) ->
     value = 0.12 + (0.16 + 0.34 * np.clip((y - 112.0) / 60.0, 0.0, 1.0)) * np.sqrt(round_off)
     neck = shade_like(tone, 0.35) * value
     canvas.paint(EVERYWHERE, neck, canvas.edge(np.minimum(half - np.abs(x), y - 40.0), 2.0))
-    cloth = linear(*rng.uniform(15, 235, 3)) * np.float32(0.7)
+    cloth = _dye(rng) * np.float32(0.7)
     collar = (
         y
         - (104.0 + 0.4 * who.jaw_width + rng.uniform(0, 22))
@@ -55,9 +61,9 @@ def paint_hat(canvas: Canvas, picture: Nuisance, rim: Array, light: Array) -> No
     if picture.hat <= 0.0:
         return
     rng = np.random.default_rng([picture.detail, 4])
-    cloth = linear(*rng.uniform(20, 220, 3))
+    cloth = _dye(rng)
     bottom = 78.0 - 46.0 * picture.hat
-    inside = np.minimum(canvas.y - bottom - 0.0016 * canvas.x**2, rim + 16.0)
+    inside = np.minimum(canvas.y - bottom - 0.0016 * canvas.x**2, rim + 9.0 + 0.12 * (canvas.y - bottom))
     canvas.darken(EVERYWHERE, (0.5, 0.47, 0.46), canvas.edge(inside + 9.0, 14.0) * canvas.edge(rim) * 0.7)
     band = 0.8 + 0.2 * np.clip((canvas.y - bottom - 12.0) / 2.0, 0.0, 1.0)
     weave = 1.0 + 0.05 * noise("fine", canvas.camera_x, canvas.camera_y, pattern=picture.detail, scale=1.0)
@@ -72,7 +78,8 @@ def paint_glasses(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, 
     half_w, half_h = rng.uniform(20.5, 26.5), rng.uniform(13.5, 22.0)
     corner, thick = rng.uniform(3.5, 8.0) + 0.35 * half_h, rng.uniform(0.5, 1.7)
     corner = min(corner, half_h)
-    frame = linear(*rng.uniform(8, 70, 3)) if rng.random() < 0.65 else linear(*rng.uniform(90, 190, 3))
+    level = rng.uniform(12, 60) if rng.random() < 0.7 else rng.uniform(110, 190)
+    frame = linear(*(level * (1.0 + rng.normal(0, 0.09, 3))))
     plane_z = float(head.front(0.0, 3.0)[2]) + 3.0
     # camera position -> position in the plane z = plane_z of the head
     to_plane = np.linalg.inv(np.array([[view[0, 0], view[0, 1]], [view[1, 0], view[1, 1]]]))
@@ -103,7 +110,7 @@ def paint_occluder(canvas: Canvas, who: Identity, picture: Nuisance, rim: Array,
     if picture.occluder == "none" or picture.occluder_size <= 0.0:
         return
     rng = np.random.default_rng([picture.detail, 6])
-    cloth = linear(*rng.uniform(30, 230, 3))
+    cloth = _dye(rng)
     x, y = canvas.x, canvas.y
     if picture.occluder == "mask":
         cloth = linear(168, 200, 214) if rng.random() < 0.6 else cloth
@@ -112,9 +119,13 @@ def paint_occluder(canvas: Canvas, who: Identity, picture: Nuisance, rim: Array,
         folds = 1.0 + 0.06 * np.sin(y * 0.55)
         canvas.paint(EVERYWHERE, cloth * light * folds, canvas.edge(inside, 1.5))
     elif picture.occluder == "scarf":
-        top = who.mouth_height - 26.0 + 26.0 * picture.occluder_size
         fold = noise("coarse", canvas.camera_x, canvas.camera_y, pattern=picture.detail, scale=0.5)
-        inside = canvas.camera_y + top + 4.0 * fold - 0.002 * canvas.camera_x**2
+        inside = (
+            canvas.camera_y
+            + (who.mouth_height + 26.0 * (picture.occluder_size - 1.0))
+            + 4.0 * fold
+            - 0.002 * canvas.camera_x**2
+        )
         canvas.paint(EVERYWHERE, cloth * (0.75 + 0.16 * fold), canvas.edge(inside, 2.0))
     else:
         angle = rng.uniform(0, 2 * np.pi)

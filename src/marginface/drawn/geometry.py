@@ -30,7 +30,7 @@ class Head:
     """The surface: slices at each height, and a relief added to their front."""
 
     slices: Array
-    """(3, T): half width a, depth b and axis z0 of the slice at each height, every quarter millimetre from -180 to 180."""
+    """(3, T): half width a, depth b, axis z0 of the slice at each height, y = -180..180 by quarter millimetres."""
     relief: Array
     """(281, 193) millimetres added along the surface's outward direction; row 0 is y = -140."""
 
@@ -57,9 +57,9 @@ class Head:
 
 def sample(field: Array, x: Array, y: Array) -> Array:
     """Return a frontal field of one value a millimetre (rows from y = -140) at head coordinates."""
-    return cv2.remap(
-        field, x + np.float32(RELIEF_X), y + np.float32(RELIEF_Y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    column, row = x + np.float32(RELIEF_X), y + np.float32(RELIEF_Y)
+    found: Array = cv2.remap(field, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found
 
 
 def build_head(identity: Identity, nuisance: Nuisance) -> Head:
@@ -86,13 +86,16 @@ def rotation(nuisance: Nuisance) -> npt.NDArray[np.float64]:
     cp, sp = math.cos(nuisance.pitch), math.sin(nuisance.pitch)
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    return about_x @ about_y
+    view: npt.NDArray[np.float64] = about_x @ about_y
+    return view
 
 
 def camera_from_head(nuisance: Nuisance) -> npt.NDArray[np.float64]:
     """Return (2, 3): head coordinates to camera coordinates (x right, y down, millimetres), roll included."""
     c, s = math.cos(nuisance.roll), math.sin(nuisance.roll)
-    return np.array([[c, -s], [s, c]]) @ np.array([[1.0, 0, 0], [0, -1.0, 0]]) @ rotation(nuisance)
+    right, up, _ = rotation(nuisance)
+    seen: npt.NDArray[np.float64] = np.array([[c, -s], [s, c]]) @ np.stack([right, -up])
+    return seen
 
 
 def landmarks_on_head(identity: Identity, nuisance: Nuisance, head: Head) -> npt.NDArray[np.float64]:
@@ -186,7 +189,8 @@ def _heights() -> npt.NDArray[np.float64]:
 
 def _bump(dx: Array, dy: Array, width: float, height: float) -> Array:
     """Return a separable hill of height 1."""
-    return np.exp(-0.5 * (dx / width) ** 2) * np.exp(-0.5 * (dy / height) ** 2)
+    hill: Array = np.exp(-0.5 * (dx / width) ** 2) * np.exp(-0.5 * (dy / height) ** 2)
+    return hill
 
 
 def _smile_fold(identity: Identity, smile: float) -> Array:
@@ -196,7 +200,8 @@ def _smile_fold(identity: Identity, smile: float) -> Array:
     along = np.clip((top - y) / (top - bottom), 0, 1)
     middle = identity.nose_width + 3 + (identity.mouth_width - identity.nose_width + 7 + 3 * smile) * along**0.8
     fade = np.clip((top + 6 - y) / 8, 0, 1) * np.clip((y - bottom + 8) / 12, 0, 1)
-    return np.exp(-0.5 * ((np.abs(x) - middle) / 2.2) ** 2) * fade
+    fold: Array = np.exp(-0.5 * ((np.abs(x) - middle) / 2.2) ** 2) * fade
+    return fold
 
 
 @lru_cache(maxsize=64)
@@ -227,8 +232,8 @@ def _rest_head(who: Identity) -> tuple[Array, Array]:
         (65.0, who.face_depth - who.forehead_slope),
         (crown, who.face_depth - 18 - who.forehead_slope),
     ]
-    a = _smooth(np.interp(y, *zip(*width_at, strict=True)), 7.0)
-    front = _smooth(np.interp(y, *zip(*front_at, strict=True)), 6.0)
+    a = _smooth(_through(width_at, y), 7.0)
+    front = _smooth(_through(front_at, y), 6.0)
     z0 = _smooth(np.interp(y, [chin, -70, -30, 0], [34.0, 26.0, 6.0, 0.0]), 8.0)
     b = front - z0
     dome = np.sqrt(np.clip(1.0 - (np.clip(y - crown * 0.3, 0, None) / (crown * 0.7)) ** 2.4, 0, 1))
@@ -236,6 +241,10 @@ def _rest_head(who: Identity) -> tuple[Array, Array]:
     cap = np.maximum(dome * chin_round, 0.02)
     table = np.stack([a * cap, b * cap, z0])
     return table.astype(np.float32), _rest_relief(who)
+
+
+def _through(knots: list[tuple[float, float]], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.interp(y, [knot[0] for knot in knots], [knot[1] for knot in knots])
 
 
 def _smooth(values: npt.NDArray[np.float64], sigma_mm: float) -> npt.NDArray[np.float64]:

@@ -45,7 +45,8 @@ def _strands(canvas: Canvas, who: Identity) -> Array:
 def _shaded(hair: Array, strands: Array, light: Array) -> Array:
     """Return (3, s, s) hair under the head's light; hair lets light through, so that it has less contrast."""
     value = 0.38 + 0.62 * light
-    return hair * value * np.clip(1.0 + 0.3 * strands, 0.3, 2.0)
+    shaded: Array = hair * value * np.clip(1.0 + 0.3 * strands, 0.3, 2.0)
+    return shaded
 
 
 def _thickness(canvas: Canvas, who: Identity, picture: Nuisance) -> Array:
@@ -58,7 +59,8 @@ def _thickness(canvas: Canvas, who: Identity, picture: Nuisance) -> Array:
     low_share = 0.32 if length > -35 else 0.85
     thick = volume * (low_share + (1.0 - low_share) * rise)
     end = np.clip((canvas.y - length) / 10.0, 0.0, 1.0)
-    return thick * end - 12.0 * (1.0 - end)
+    thickness: Array = thick * end - 12.0 * (1.0 - end)
+    return thickness
 
 
 def paint_behind(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, rim: Array, light: Array) -> None:

@@ -57,7 +57,8 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     x, y = canvas.x, canvas.y
     side = np.abs(x)
     corner_x, _ = mouth_corner(who, picture)
-    hairs = noise("curls", 2.0 * x + 0.5 * canvas.z, y, pattern=who.pattern + 31, scale=1.3)
+    hairs = noise("curls", 2.0 * x + 0.5 * canvas.z, y, pattern=who.pattern + 31, scale=2.2)
+    hairs = 0.75 * hairs + 0.35 * noise("coarse", x, y, pattern=who.pattern + 37, scale=0.7)
     base, mouth = who.nose_tip_height - 11.0, who.mouth_height
     drop = 11.0 * picture.mouth_open
     # lower face: below a line from the ear past the corner of the mouth, around the lips
@@ -72,8 +73,8 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     for inside, weight, soft in ((lower, who.beard, 15.0), (band, who.moustache, 5.0)):
         if weight < 0.03:
             continue
-        alpha = canvas.edge(inside + 1.2 * hairs, soft) * (0.3 + 0.7 * weight) * min(1.0, 3.5 * weight)
-        alpha *= np.clip(0.85 + (0.32 - 0.2 * weight) * hairs, 0.2, 1.0)
+        alpha = canvas.edge(inside + hairs, soft) * (0.3 + 0.7 * weight) * min(1.0, 3.5 * weight)
+        alpha *= np.clip(0.88 + (0.24 - 0.16 * weight) * hairs, 0.2, 1.0)
         canvas.paint(EVERYWHERE, colour * (0.9 + 0.16 * hairs), np.clip(alpha, 0.0, 0.95))
 
 
@@ -87,7 +88,8 @@ def bend(normals: Array, gx: Array, gy: Array) -> Array:
 
 def along(vectors: Array, other: Array) -> Array:
     """Return (h, w) dot products of (3, h, w) with (3,) or (3, h, w)."""
-    return vectors[0] * other[0] + vectors[1] * other[1] + vectors[2] * other[2]
+    product: Array = vectors[0] * other[0] + vectors[1] * other[1] + vectors[2] * other[2]
+    return product
 
 
 def light_direction(picture: Nuisance) -> npt.NDArray[np.float64]:
