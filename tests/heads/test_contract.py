@@ -7,13 +7,13 @@ import copy
 
 import pytest
 import torch
-from tests.helpers.reference import margin_softmax_losses
 
 from marginface.config import dump, load
 from marginface.errors import InputError, WorkError
 from marginface.heads import HEADS, Head
 from marginface.heads import chunked_softmax as chunked
 from marginface.margins import MARGINS, Margin
+from tests.helpers.reference import margin_softmax_losses
 
 CHUNK, NUM_CLASSES, DIM, BATCH = 16, 70, 24, 32  # 70 classes: four chunks of 16 and one of 6
 
@@ -142,6 +142,19 @@ def test_half_precision_embeddings_give_float32_results(head_case, margin, dtype
     assert embeddings.grad.dtype == dtype
     assert embeddings.grad.isfinite().all()
     assert head.class_centres.grad.isfinite().all()
+
+
+@every_head
+def test_margins_are_shielded_from_autocast(head_case):
+    class Watching(Margin):
+        def forward(self, target_cos_B, norm_B):
+            assert not torch.is_autocast_enabled("cpu")
+            return target_cos_B
+
+    head = build(head_case, {"kind": "normface"})
+    head.margin = Watching()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        head(*batch(head))
 
 
 @every_head

@@ -1,5 +1,6 @@
 """What the head keeps between steps, and what it must never keep."""
 
+import copy
 import pickle
 import typing
 
@@ -85,6 +86,14 @@ def test_pickled_heads_carry_weights_and_no_buffers():
     after = pickle.dumps(head)
     assert len(after) == before
     assert torch.equal(pickle.loads(after)(embeddings, labels).loss, head(embeddings, labels).loss)
+
+
+def test_copied_heads_get_buffers_of_their_own():
+    head, embeddings, labels = _head_and_batch()
+    head(embeddings, labels).loss.backward()
+    twin = copy.deepcopy(head)
+    assert twin._workspace is not head._workspace
+    assert twin._workspace._gradient is None
 
 
 def test_printing_a_head_tells_its_settings():

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tests.helpers.reference import margin_softmax_losses
 
 from marginface.config import dump, load
 from marginface.errors import InputError
 from marginface.heads import HEADS
+from tests.helpers.reference import margin_softmax_losses
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-margin.md"
 

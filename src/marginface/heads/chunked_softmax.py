@@ -71,6 +71,8 @@ def target_and_rest(
 
 
 class _TargetAndRest(torch.autograd.Function):
+    # Autocast leaves in-place products and those with `out=` alone, so both passes stay in the centres' dtype under it.
+
     @staticmethod
     def forward(
         ctx: FunctionCtx,
@@ -83,39 +85,34 @@ class _TargetAndRest(torch.autograd.Function):
         store: bool,
         classes_per_chunk: int,
     ) -> tuple[Tensor, Tensor]:
-        with torch.autocast(unit_BD.device.type, enabled=False):
-            own_BD = centres_CD[labels_B].to(unit_BD.dtype)
-            own_BD = own_BD / torch.linalg.vector_norm(own_BD, dim=1, keepdim=True).clamp_min(smallest_norm)
-            # Rounding may lead past 1; the clamp is no part of the gradient.
-            target_cos_B = (unit_BD * own_BD).sum(dim=1).clamp_(-1.0, 1.0)
+        own_BD = centres_CD[labels_B].to(unit_BD.dtype)
+        own_BD = own_BD / torch.linalg.vector_norm(own_BD, dim=1, keepdim=True).clamp_min(smallest_norm)
+        # Rounding may lead past 1; the clamp is no part of the gradient.
+        target_cos_B = (unit_BD * own_BD).sum(dim=1).clamp_(-1.0, 1.0)
 
-            chunks = _Chunks(centres_CD, labels_B, classes_per_chunk)
-            scaled_BD = (unit_BD * scale).to(centres_CD.dtype)
-            length_C = torch.empty_like(centres_CD[:, 0], memory_format=torch.contiguous_format)
-            stored_CB, ticket = None, 0
-            if store and any(ctx.needs_input_grad):  # type: ignore[attr-defined]
-                stored_CB, ticket = workspace.store_logits((chunks.num_classes, chunks.batch), centres_CD)
-            max_PB = centres_CD.new_empty(len(chunks), chunks.batch)
-            sum_PB = centres_CD.new_empty(len(chunks), chunks.batch)
-            for part, (first, last, sample, row) in enumerate(chunks):
-                weight_KD = centres_CD[first:last]
-                length_K = torch.linalg.vector_norm(weight_KD, dim=1, out=length_C[first:last]).clamp_(
-                    min=smallest_norm
-                )
-                shape = (last - first, chunks.batch)
-                logits_KB = (
-                    workspace.scratch("chunk", shape, centres_CD) if stored_CB is None else stored_CB[first:last]
-                )
-                _scaled_cosines(weight_KD, scaled_BD, length_K, out=logits_KB)
-                own = logits_KB[row, sample]
-                logits_KB[row, sample] = -torch.inf
-                # The largest of the chunk is taken off, so that rows whose cosines are all low do not underflow.
-                highest_B = torch.amax(logits_KB, dim=0, out=max_PB[part]).clamp_(min=torch.finfo(max_PB.dtype).min)
-                exp_KB = workspace.scratch("work", shape, centres_CD)
-                torch.sub(logits_KB, highest_B, out=exp_KB).exp_()
-                torch.sum(exp_KB, dim=0, out=sum_PB[part])
-                logits_KB[row, sample] = own
-            rest_B = torch.logsumexp(max_PB + sum_PB.log(), dim=0)
+        chunks = _Chunks(centres_CD, labels_B, classes_per_chunk)
+        scaled_BD = (unit_BD * scale).to(centres_CD.dtype)
+        length_C = torch.empty_like(centres_CD[:, 0], memory_format=torch.contiguous_format)
+        stored_CB, ticket = None, 0
+        if store and any(ctx.needs_input_grad):  # type: ignore[attr-defined]
+            stored_CB, ticket = workspace.store_logits((chunks.num_classes, chunks.batch), centres_CD)
+        max_PB = centres_CD.new_empty(len(chunks), chunks.batch)
+        sum_PB = centres_CD.new_empty(len(chunks), chunks.batch)
+        for part, (first, last, sample, row) in enumerate(chunks):
+            weight_KD = centres_CD[first:last]
+            length_K = torch.linalg.vector_norm(weight_KD, dim=1, out=length_C[first:last]).clamp_(min=smallest_norm)
+            shape = (last - first, chunks.batch)
+            logits_KB = workspace.scratch("chunk", shape, centres_CD) if stored_CB is None else stored_CB[first:last]
+            _scaled_cosines(weight_KD, scaled_BD, length_K, out=logits_KB)
+            own = logits_KB[row, sample]  # the true classes are left out of the sum and put back for backward
+            logits_KB[row, sample] = -torch.inf
+            # The largest of the chunk is taken off, so that rows whose cosines are all low do not underflow.
+            highest_B = torch.amax(logits_KB, dim=0, out=max_PB[part]).clamp_(min=torch.finfo(max_PB.dtype).min)
+            exp_KB = workspace.scratch("work", shape, centres_CD)
+            torch.sub(logits_KB, highest_B, out=exp_KB).exp_()
+            torch.sum(exp_KB, dim=0, out=sum_PB[part])
+            logits_KB[row, sample] = own
+        rest_B = torch.logsumexp(max_PB + sum_PB.log(), dim=0)
 
         ctx.save_for_backward(unit_BD, centres_CD, labels_B, length_C, rest_B)
         ctx.settings = (scale, workspace, classes_per_chunk, ticket if stored_CB is not None else None)  # type: ignore[attr-defined]
@@ -127,36 +124,35 @@ class _TargetAndRest(torch.autograd.Function):
         unit_BD, centres_CD, labels_B, length_C, rest_B = ctx.saved_tensors  # type: ignore[attr-defined]
         scale, workspace, classes_per_chunk, ticket = ctx.settings  # type: ignore[attr-defined]
         wants_unit, wants_centres = ctx.needs_input_grad[:2]  # type: ignore[attr-defined]
-        with torch.autocast(unit_BD.device.type, enabled=False):
-            chunks = _Chunks(centres_CD, labels_B, classes_per_chunk)
-            low_BD = unit_BD.to(centres_CD.dtype)
-            scaled_BD = low_BD * scale
-            stored_CB = None
-            if ticket is not None:
-                stored_CB = workspace.stored_logits(ticket, (chunks.num_classes, chunks.batch), centres_CD)
-            factor_B = grad_rest_B.to(centres_CD.dtype) * scale
-            finite_rest_B = rest_B.clamp(min=torch.finfo(rest_B.dtype).min)  # -inf where the true class is the only one
-            target_low_B = grad_target_B.to(centres_CD.dtype)
-            grad_unit_BD = torch.zeros_like(low_BD) if wants_unit else None
-            grad_centres_CD = workspace.gradient(centres_CD) if wants_centres else None
-            for first, last, sample, row in chunks:
-                weight_KD, length_K = centres_CD[first:last], length_C[first:last]
-                shape = (last - first, chunks.batch)
-                spare_KB = workspace.scratch("chunk", shape, centres_CD)
-                if stored_CB is None:
-                    logits_KB = _scaled_cosines(weight_KD, scaled_BD, length_K, out=spare_KB)
-                else:
-                    logits_KB = stored_CB[first:last]
-                slope_KB = workspace.scratch("work", shape, centres_CD)
-                torch.sub(logits_KB, finite_rest_B, out=slope_KB).exp_().mul_(factor_B)
-                slope_KB[row, sample] = target_low_B[sample]
-                slope_KB.div_(length_K[:, None])  # G / |w|: both products below want it
-                if grad_unit_BD is not None:
-                    grad_unit_BD.addmm_(slope_KB.t(), weight_KD)
-                if grad_centres_CD is not None:
-                    grad_KD = torch.mm(slope_KB, low_BD, out=grad_centres_CD[first:last])
-                    along_K = torch.mul(slope_KB, logits_KB, out=spare_KB).sum(dim=1).div_(length_K).mul_(-1.0 / scale)
-                    grad_KD.addcmul_(weight_KD, along_K[:, None])
+        chunks = _Chunks(centres_CD, labels_B, classes_per_chunk)
+        low_BD = unit_BD.to(centres_CD.dtype)
+        scaled_BD = low_BD * scale
+        stored_CB = None
+        if ticket is not None:
+            stored_CB = workspace.stored_logits(ticket, (chunks.num_classes, chunks.batch), centres_CD)
+        factor_B = grad_rest_B.to(centres_CD.dtype) * scale
+        finite_rest_B = rest_B.clamp(min=torch.finfo(rest_B.dtype).min)  # -inf where the true class is the only one
+        target_low_B = grad_target_B.to(centres_CD.dtype)
+        grad_unit_BD = torch.zeros_like(low_BD) if wants_unit else None
+        grad_centres_CD = workspace.gradient(centres_CD) if wants_centres else None
+        for first, last, sample, row in chunks:
+            weight_KD, length_K = centres_CD[first:last], length_C[first:last]
+            shape = (last - first, chunks.batch)
+            spare_KB = workspace.scratch("chunk", shape, centres_CD)
+            if stored_CB is None:
+                logits_KB = _scaled_cosines(weight_KD, scaled_BD, length_K, out=spare_KB)
+            else:
+                logits_KB = stored_CB[first:last]
+            slope_KB = workspace.scratch("work", shape, centres_CD)
+            torch.sub(logits_KB, finite_rest_B, out=slope_KB).exp_().mul_(factor_B)
+            slope_KB[row, sample] = target_low_B[sample]
+            slope_KB.div_(length_K[:, None])  # G / |w|: both products below want it
+            if grad_unit_BD is not None:
+                grad_unit_BD.addmm_(slope_KB.t(), weight_KD)
+            if grad_centres_CD is not None:
+                grad_KD = torch.mm(slope_KB, low_BD, out=grad_centres_CD[first:last])
+                along_K = torch.mul(slope_KB, logits_KB, out=spare_KB).sum(dim=1).div_(length_K).mul_(-1.0 / scale)
+                grad_KD.addcmul_(weight_KD, along_K[:, None])
         return (
             None if grad_unit_BD is None else grad_unit_BD.to(unit_BD.dtype),
             grad_centres_CD,
