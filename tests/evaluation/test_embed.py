@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.helpers.synthetic import write_faces
 
 from marginface.backbones import MobileFaceNetConfig
 from marginface.errors import InputError
@@ -18,6 +17,7 @@ from marginface.images.normalize import InputContract
 from marginface.protocols import compare, generated_pairs
 from marginface.records.open import open_records
 from marginface.records.record import RecordSource
+from tests.helpers.synthetic import write_faces
 
 SMALL = RawPixels(input_size=32)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tests.helpers.synthetic import write_faces
 
 from marginface.evaluation.pair_strips import hardest, thumbnails
 from marginface.images.decode import decode_image
 from marginface.records.open import open_records
+from tests.helpers.synthetic import write_faces
 
 
 def strip(scores: list[float], mated: list[int], left: list[int], right: list[int], count: int) -> dict[str, list[int]]:

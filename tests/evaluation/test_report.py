@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.evaluation.made_up import evaluation, write_log
 
 from marginface.errors import InputError
 from marginface.evaluation import report
 from marginface.evaluation.plots import Plot
 from marginface.evaluation.report import draw, render, write_report
 from marginface.evaluation.run import Evaluation
+from tests.evaluation.made_up import evaluation, write_log
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.evaluation.made_up import evaluation
-from tests.helpers.synthetic import write_faces
 
 from marginface.config import dump, load
 from marginface.errors import InputError
 from marginface.evaluation import EvaluationConfig, RawPixels, evaluate, evaluate_systems, write_report
 from marginface.protocols import GeneratedConfig
+from tests.evaluation.made_up import evaluation
+from tests.helpers.synthetic import write_faces
 
 
 class Noise(RawPixels):

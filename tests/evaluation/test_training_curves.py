@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.evaluation.made_up import write_log
 
 from marginface.errors import InputError
 from marginface.evaluation.training_curves import read_training_log, training_plot
+from tests.evaluation.made_up import write_log
 
 
 def lines(path: Path, *events: object) -> Path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.evaluation.made_up import evaluation
 
 from marginface.evaluation import words
+from tests.evaluation.made_up import evaluation
 
 
 @pytest.mark.parametrize(

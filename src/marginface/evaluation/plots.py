@@ -128,47 +128,50 @@ def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
 def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
     """Return the score distributions of mated and non-mated comparisons, one panel a system, thresholds drawn."""
     with matplotlib.rc_context(plot_style()):
-        figure, panels = figure_of(6.6, 0.7 + 1.75 * len(records), rows=len(records), sharex=True)
-        left, right = _common_range(records)
-        for axes, record in zip(panels, records[::-1], strict=True):
-            histogram = record["scores"]
-            edges = np.asarray(histogram["edges"], float)
-            for kind, colour, hatch in (("non_mated", NON_MATED, None), ("mated", MATED, "////")):
-                counts = np.asarray(histogram[kind], float)
-                share = counts / max(counts.sum(), 1.0)
-                word = "different people" if kind == "non_mated" else "same person"
-                axes.stairs(share, edges, fill=True, color=colour, alpha=0.22, lw=0, hatch=hatch)
-                axes.stairs(share, edges, color=colour, lw=1.4, label=f"{word} ({int(counts.sum()):,})")
-            point = record["headline_point"]
-            if point is not None:
-                axes.axvline(point["threshold"], color=INK, lw=1.2, ls=(0, (4, 2)))
-                far_right = point["threshold"] > left + 0.75 * (right - left)
-                axes.annotate(
-                    f"threshold {point['threshold']:.3f}",
-                    (point["threshold"], 0.98),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(-4 if far_right else 4, 0),
-                    textcoords="offset points",
-                    ha="right" if far_right else "left",
-                    va="top",
-                    fontsize=8.5,
-                )
-            axes.set_title(record["system"]["name"])
-            axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
-            axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-            axes.set_ylabel("share", fontsize=8.5)
-            axes.set_ylim(0, 1.25 * max(axes.get_ylim()[1], 1e-9))  # head room for the threshold's name
-        panels[0].legend(loc="upper left" if _crowded_right(records[-1], left, right) else "upper right", fontsize=8.5)
-        panels[-1].set_xlim(left, right)
+        figure, panels = figure_of(6.6, 0.3 + 2.0 * len(records), rows=len(records))
+        for axes, record in zip(panels, records[::-1], strict=True):  # the report's subject on top
+            _draw_histogram(axes, record)
+        panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8.5, borderpad=0.1)
         panels[-1].set_xlabel("Score (cosine of the two embeddings; higher is more alike)")
         return finish(
             figure,
             name="scores",
             title="Scores of the same person and of different people",
             caption="The further the two shapes stand apart, the better. Each shape sums to 100 %. The dashed line is "
-            "the threshold of the sentence at the top of the page.",
+            "the threshold of the sentence at the top of the page. Each system has its own range of scores.",
             alt="Histograms of mated and non-mated scores with the threshold of each system.",
         )
+
+
+def _draw_histogram(axes: Axes, record: Mapping[str, Any]) -> None:
+    edges = np.asarray(record["scores"]["edges"], float)
+    for kind, colour, hatch in (("non_mated", NON_MATED, None), ("mated", MATED, "////")):
+        counts = np.asarray(record["scores"][kind], float)
+        share = counts / max(counts.sum(), 1.0)
+        word = "different people" if kind == "non_mated" else "same person"
+        axes.stairs(share, edges, fill=True, color=colour, alpha=0.22, lw=0, hatch=hatch)
+        axes.stairs(share, edges, color=colour, lw=1.4, label=f"{word} ({int(counts.sum()):,})")
+    left, right = _range_of_scores(record)
+    point = record["headline_point"]
+    if point is not None:
+        axes.axvline(point["threshold"], color=INK, lw=1.2, ls=(0, (4, 2)))
+        far_right = point["threshold"] > left + 0.75 * (right - left)
+        axes.annotate(
+            f"threshold {point['threshold']:.3f}",
+            (point["threshold"], 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(-4 if far_right else 4, 0),
+            textcoords="offset points",
+            ha="right" if far_right else "left",
+            va="top",
+            fontsize=8.5,
+        )
+    axes.set_title(record["system"]["name"])
+    axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.set_ylabel("share", fontsize=8.5)
+    axes.set_xlim(left, right)
+    axes.set_ylim(0, 1.25 * max(axes.get_ylim()[1], 1e-9))  # head room for the threshold's name
 
 
 def norm_plot(record: Mapping[str, Any]) -> Plot | None:
@@ -254,28 +257,14 @@ def _rate_ticks(axes: Axes, low_x: float, high_x: float, low_y: float, high_y: f
         axis.set_ticks(ndtri(shown), [f"{100 * r:g} %" for r in shown])
 
 
-def _common_range(records: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Return the range that holds all but a thousandth of each shape: single outliers would squeeze the rest."""
-    lows, highs = [], []
-    for record in records:
-        edges = np.asarray(record["scores"]["edges"], float)
-        for kind in ("mated", "non_mated"):
-            share: npt.NDArray[np.float64] = np.cumsum(record["scores"][kind]) / max(sum(record["scores"][kind]), 1)
-            lows.append(edges[int(np.searchsorted(share, 1e-3))])
-            highs.append(edges[min(int(np.searchsorted(share, 1 - 1e-3)) + 1, len(edges) - 1)])
-    margin = 0.03 * (max(highs) - min(lows))
-    return float(min(lows) - margin), float(max(highs) + margin)
-
-
-def _crowded_right(record: Mapping[str, Any], left: float, right: float) -> bool:
-    """Return whether the shapes are taller in the right third of the panel than in the left one."""
+def _range_of_scores(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the range that holds all but a thousandth of both shapes: single outliers would squeeze the rest."""
     edges = np.asarray(record["scores"]["edges"], float)
-    middle = 0.5 * (edges[:-1] + edges[1:])
-    height = sum(
-        np.asarray(record["scores"][k], float) / max(sum(record["scores"][k]), 1) for k in ("mated", "non_mated")
-    )
-    tallest = [
-        np.max(height, where=part, initial=0.0)
-        for part in (middle < left + 0.35 * (right - left), middle > right - 0.35 * (right - left))
-    ]
-    return bool(tallest[1] > tallest[0])
+    lows, highs = [], []
+    for kind in ("mated", "non_mated"):
+        counts = np.asarray(record["scores"][kind], float)
+        share = np.cumsum(counts) / max(counts.sum(), 1.0)
+        lows.append(float(edges[int(np.searchsorted(share, 1e-3))]))
+        highs.append(float(edges[min(int(np.searchsorted(share, 1 - 1e-3)) + 1, len(edges) - 1)]))
+    margin = 0.03 * (max(highs) - min(lows))
+    return min(lows) - margin, max(highs) + margin

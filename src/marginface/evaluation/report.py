@@ -109,8 +109,22 @@ def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Ma
     template = environment.from_string(
         resources.files(__package__).joinpath("report_template.html").read_text(encoding="utf-8")
     )
-    page = template.render(report=report, main=report["systems"][-1], plots=plots, pictures=pictures, words=words)
+    records = report["systems"]
+    page = template.render(
+        report=report,
+        main=records[-1],
+        shared=_shared([r["provenance"] for r in records]),
+        plots=plots,
+        pictures=pictures,
+        words=words,
+    )
     return page.lstrip()
+
+
+def _shared(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return what is the same for all systems, in the first one's order, so that the page says it once."""
+    first, *others = provenances
+    return {k: v for k, v in first.items() if v and all(other.get(k) == v for other in others)}
 
 
 def _svg_address(plot: Plot) -> str:
