@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.helpers.synthetic import write_faces
 
 from marginface.errors import InputError
 from marginface.images.augment import AugmentConfig
@@ -12,6 +11,7 @@ from marginface.loading.dataset import FaceDataset
 from marginface.loading.sampler import SampleAddress
 from marginface.records.image_folder import ImageFolder
 from marginface.records.record import Record
+from tests.helpers.synthetic import write_faces
 
 
 @pytest.fixture

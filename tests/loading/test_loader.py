@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.synthetic import write_faces, write_tar
 
 from marginface.errors import InputError, WorkError
 from marginface.images.augment import AugmentConfig
@@ -19,6 +18,7 @@ from marginface.loading.loader import sequential_batches, training_batches
 from marginface.loading.sampler import ShuffledBatches
 from marginface.records.image_folder import ImageFolder
 from marginface.records.tar_images import TarImages
+from tests.helpers.synthetic import write_faces, write_tar
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_worker_that_dies_is_failed_work_with_advice(tmp_path):
 
 
 def test_signals_to_the_whole_group_reach_only_the_main_process_and_an_unclosed_loader_ends(tmp_path):
-    """As Ctrl-C in a terminal and a scheduler's SIGTERM do; the run then ends by an error without closing its loader."""
+    """As Ctrl-C in a terminal and a scheduler's SIGTERM do. The run then ends without closing its loader."""
     path = write_tar(tmp_path / "a.tar", num_identities=2, images_per_identity=10, size=24)
     script = textwrap.dedent(f"""
         import os, signal

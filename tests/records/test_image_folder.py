@@ -4,11 +4,11 @@ import logging
 import pickle
 
 import pytest
-from tests.helpers.synthetic import face_jpeg, write_faces
 
 from marginface.errors import InputError
 from marginface.records.image_folder import ImageFolder
 from marginface.records.record import RecordSource
+from tests.helpers.synthetic import face_jpeg, write_faces
 
 
 def test_identities_and_keys_are_sorted_and_labels_point_at_them(tmp_path):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.helpers.synthetic import face_jpeg, write_faces, write_list
 
 from marginface.errors import InputError
 from marginface.records.image_list import ImageList
+from tests.helpers.synthetic import face_jpeg, write_faces, write_list
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """What a person types leads to the right source, or to a sentence."""
 
 import pytest
-from tests.helpers.synthetic import write_faces, write_list, write_tar
 
 from marginface.errors import InputError
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
 from marginface.records.open import open_records
 from marginface.records.tar_images import TarImages
+from tests.helpers.synthetic import write_faces, write_list, write_tar
 
 
 def test_schemes_and_bare_paths_open_the_same_sources(tmp_path):

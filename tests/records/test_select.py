@@ -4,12 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from tests.helpers.synthetic import write_faces
 
 from marginface.errors import InputError
 from marginface.records.image_folder import ImageFolder
 from marginface.records.record import RecordSource
 from marginface.records.select import of_identities, require_trainable, split_people, subset, with_at_least
+from tests.helpers.synthetic import write_faces
 
 
 @pytest.fixture(scope="module")

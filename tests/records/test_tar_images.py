@@ -7,11 +7,11 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.helpers.synthetic import face_jpeg, write_tar
 
 from marginface.errors import InputError
 from marginface.records.tar_images import TarImages
 from marginface.records.tar_index import tar_members
+from tests.helpers.synthetic import face_jpeg, write_tar
 
 LONG = "person_" + "x" * 120 + "/" + "y" * 130 + ".jpg"
 

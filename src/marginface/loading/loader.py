@@ -108,7 +108,7 @@ class BatchLoader(Iterator[FaceBatch]):
             generator=torch.Generator(),
         )
         self._iterator: Any = iter(loader)
-        # A run that ends by an error may not close its loader; multiprocessing would then wait for the workers for ever.
+        # A run that ends by an error may not close its loader; multiprocessing would then wait for the workers forever.
         self._at_exit = _closer(weakref.ref(self))
         atexit.register(self._at_exit)
 
