@@ -1,7 +1,7 @@
 """Recipes: strict YAML <-> frozen dataclasses, dotted overrides, one parent.
 
-A recipe is a mapping; `load(TrainConfig, mapping)` turns it into dataclasses and refuses what it does not know, naming the
-path and the nearest name. A choice between components is a field whose mapping carries a `kind`:
+A recipe is a mapping; `load(TrainConfig, mapping)` turns it into dataclasses and refuses what it does not know, naming
+the path and the nearest name. A choice between components is a field whose mapping carries a `kind`:
 
     MARGINS = {"arcface": ArcFaceConfig, "cosface": CosFaceConfig}          # a plain dict literal: the registry
     margin: Annotated[MarginConfig, by_kind("margin", MARGINS)]             # {kind: arcface, margin: 0.5}
@@ -96,8 +96,9 @@ def to_yaml(config: object) -> str:
 def read_recipe(recipe: str | Path) -> dict[str, Any]:
     """Return the mapping of a recipe: a YAML file, or the name of one that ships with the package.
 
-    A recipe may name one parent, `extends: NAME_OR_PATH` (a path is relative to the recipe's folder). The parent may not
-    itself extend another. Mappings are merged key by key; where `kind` changes, the child's mapping replaces the parent's.
+    A recipe may name one parent, `extends: NAME_OR_PATH` (a path is relative to the recipe's folder), which may not
+    extend another itself. Mappings are merged key by key; where `kind` changes, the child's mapping takes the place of
+    the parent's.
 
     Raises:
         InputError: no such recipe, not YAML, not a mapping, or two levels of `extends`.
@@ -165,7 +166,9 @@ def with_overrides(mapping: Mapping[str, Any], overrides: Sequence[str]) -> dict
         for i, key in enumerate(parents):
             below = place.setdefault(key, {})
             if not isinstance(below, dict):
-                raise InputError(f"--{dotted}: {'.'.join(parents[: i + 1])} is {below!r}, which has no settings below it.")
+                raise InputError(
+                    f"--{dotted}: {'.'.join(parents[: i + 1])} is {below!r}, which has no settings below it."
+                )
             place = below
         if last == "kind" and place.get("kind") != value:
             place.clear()
@@ -173,7 +176,7 @@ def with_overrides(mapping: Mapping[str, Any], overrides: Sequence[str]) -> dict
     return result
 
 
-# -- how a value is read ------------------------------------------------------------------------------------------------
+# -- how a value is read -------------------------------------------------------------------------------------------
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
@@ -200,7 +203,9 @@ def _chosen(choice: ByKind, value: Any, path: str) -> Any:
     if isinstance(value, str):  # `margin: arcface` is short for `margin: {kind: arcface}`
         value = {"kind": value}
     if not isinstance(value, Mapping) or "kind" not in value:
-        raise InputError(f"{path}: say which {choice.family} with `kind`; choose from {', '.join(sorted(choice.registry))}.")
+        raise InputError(
+            f"{path}: say which {choice.family} with `kind`; choose from {', '.join(sorted(choice.registry))}."
+        )
     return load(choice.config_class(str(value["kind"]), path), value, path=path)
 
 
@@ -248,7 +253,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-# -- files and words ----------------------------------------------------------------------------------------------------
+# -- files and words -----------------------------------------------------------------------------------------------
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

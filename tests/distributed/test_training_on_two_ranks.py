@@ -19,11 +19,13 @@ pytestmark = pytest.mark.distributed
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     faces = write_faces(folder / "faces", num_identities=6, images_per_identity=6, size=32)
-    return write_recipe(folder / "recipe.yaml", tiny_recipe(f"folder:{faces}", epochs=1, checkpoint={"every_epochs": 0.5}))
+    return write_recipe(
+        folder / "recipe.yaml", tiny_recipe(f"folder:{faces}", epochs=1, checkpoint={"every_epochs": 0.5})
+    )
 
 
 def test_two_ranks_equal_one_process_that_accumulates_the_same_halves(recipe: Path) -> None:
-    # Each rank normalises by its own half of the batch (BatchNorm is local), so one process with two parts is the oracle.
+    # Each rank normalises by its own half of the batch (BatchNorm is local): one process with two parts is the oracle.
     one, two = recipe.parent / "one", recipe.parent / "two"
     alone = marginface("train", recipe, "--out", one, "--accumulation_steps", "2")
     assert alone.returncode == 0, alone.stderr
@@ -32,9 +34,7 @@ def test_two_ranks_equal_one_process_that_accumulates_the_same_halves(recipe: Pa
     steps_one, steps_two = (read_events(out / "log.jsonl", "step") for out in (one, two))
     assert len(steps_one) == len(steps_two) == 6
     for name in ("loss", "grad_norm", "mean_norm", "mean_target_cos", "lr"):
-        torch.testing.assert_close(
-            [s[name] for s in steps_two], [s[name] for s in steps_one], rtol=2e-4, atol=1e-5, msg=lambda m: f"{name}: {m}"
-        )
+        torch.testing.assert_close([s[name] for s in steps_two], [s[name] for s in steps_one], rtol=2e-4, atol=1e-5)
     ours, theirs = (load_file(out / "model" / "model.safetensors") for out in (two, one))
     for name, weight in theirs.items():
         if "running" not in name and "num_batches" not in name:  # a rank sees half of the batches' statistics

@@ -1,4 +1,4 @@
-"""Killed at any moment, a resumed run ends as if nothing had happened: the same log and the same weights, bit by bit."""
+"""Killed at any moment, a resumed run ends as if nothing had happened: same log, same weights, bit by bit."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -46,7 +46,7 @@ def command_line() -> str:
     return shlex.join(["marginface", *sys.argv[1:]])
 
 
-def table(rows: list[tuple[str, ...]], header: tuple[str, ...], title: str = "") -> Any:
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str = "") -> Any:
     """Return a rich table of text cells, the first column left and the others right aligned."""
     from rich.table import Table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import tyro
@@ -9,23 +10,43 @@ import tyro
 from marginface.cli.arguments import parse, table
 
 
-def describe(source: Annotated[str, tyro.conf.Positional], sample: int = 200) -> None:
+def describe(source: Annotated[str, tyro.conf.Positional], sample: int = 256) -> None:
     """Say what a data set holds: people, images of each, formats, sizes, and images that cannot be decoded.
 
     Args:
         source: tar:faces.tar, folder:/data/faces, list:train.txt, or a bare path.
-        sample: How many images, evenly spread, to decode; 0 decodes all of them.
+        sample: How many images, drawn at random, to decode; 0 decodes all of them.
     """
     from rich.console import Console
 
-    from marginface.loading.describe import describe as describe_source
+    from marginface.loading.describe import describe as summary_of
     from marginface.records.open import open_records
 
-    summary = describe_source(open_records(source), sample=sample or None)
+    opened = open_records(source)
+    summary = summary_of(opened, num_sampled=sample or len(opened))
+    per = summary.images_per_identity
+    rows = [
+        ("images", f"{summary.num_images:,}"),
+        ("people", f"{summary.num_identities:,}"),
+        ("images a person", f"{per['min']:g} to {per['max']:g}, median {per['median']:g}, mean {per['mean']:.1f}"),
+        ("people with 2 images or more", f"{summary.num_identities_with_2:,} (can be in a mated comparison)"),
+        ("people with 10 images or more", f"{summary.num_identities_with_10:,}"),
+        ("size", f"about {summary.estimated_bytes / 1e6:,.1f} MB of images"),
+        (f"formats, of {summary.num_sampled:,} decoded", _counted(summary.formats)),
+        ("sizes", _counted(summary.sizes)),
+        ("cannot be used", f"{len(summary.broken):,} of {summary.num_sampled:,} decoded"),
+    ]
     console = Console()
-    console.print(table(summary.rows(), ("", ""), title=source))
-    for sentence in summary.warnings():
-        console.print(sentence, markup=False, highlight=False)
+    console.print(table(rows, ("what", source)))
+    for sentence in summary.broken[:10]:
+        console.print(f"cannot be used: {sentence}", markup=False, highlight=False)
+    if len(summary.broken) > 10:
+        console.print(f"and {len(summary.broken) - 10:,} more.")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} ({number:,})" for name, number in list(counts.items())[:4]]
+    return ", ".join(shown) + (f" and {len(counts) - 4} more" if len(counts) > 4 else "")
 
 
 def main(words: list[str]) -> int:

@@ -20,8 +20,7 @@ def demo(out: Path = Path("runs/demo"), workers: int = 2) -> int:
     from marginface.training.demo import STAND_IN, run_demo
 
     started = time.monotonic()
-    with progress_bars() as show:
-        result = run_demo(out, show=show, workers=workers, command=command_line())
+    result = run_demo(out, bars=progress_bars, workers=workers, command=command_line())
     if result.exit_code:
         return result.exit_code
     print_results(result.evaluations)

@@ -45,7 +45,11 @@ def rows() -> list[tuple[str, str, str]]:
         ("JPEG decoder", _version("simplejpeg"), f"{_decode_rate():,.0f} images/s a process at 112 x 112"),
         ("other formats", f"OpenCV {_version('opencv-python-headless')}", "PNG, WebP, BMP, TIFF"),
         *(
-            (f"extra: {name}", _version(name) if importlib.util.find_spec(name) else "not installed", _why_extra(name, use))
+            (
+                f"extra: {name}",
+                _version(name) if importlib.util.find_spec(name) else "not installed",
+                _why_extra(name, use),
+            )
             for name, use in EXTRAS.items()
         ),
     ]

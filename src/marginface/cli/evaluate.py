@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from marginface.cli.arguments import command_line, parse
 from marginface.cli.progress import progress_bars
 from marginface.errors import InputError
+
+if TYPE_CHECKING:
+    from marginface.protocols import ProtocolConfig
 
 
 def evaluate(
@@ -88,7 +91,7 @@ def evaluate(
         print(f"report: {page}")
 
 
-def _protocol(kind: str, pairs: Path | None, non_mated: str, seed: int) -> object:
+def _protocol(kind: str, pairs: Path | None, non_mated: str, seed: int) -> ProtocolConfig:
     from marginface import config as recipes
     from marginface.protocols import PROTOCOLS
 

@@ -1,4 +1,4 @@
-"""`marginface VERB ...`: finds the verb, runs it, and turns the two expected failures into a sentence and an exit code."""
+"""`marginface VERB ...`: finds the verb, runs it, and turns expected failures into a sentence and an exit code."""
 
 from __future__ import annotations
 

@@ -18,7 +18,10 @@ def main(words: list[str]) -> int:
     own, overrides = split_overrides(words, flags)
 
     def run(
-        recipe: Annotated[str, tyro.conf.Positional], out: Path | None = None, resume: bool = False, dry_run: bool = False
+        recipe: Annotated[str, tyro.conf.Positional],
+        out: Path | None = None,
+        resume: bool = False,
+        dry_run: bool = False,
     ) -> int:
         """Train a margin head on a backbone. Any setting can be given too, as `--optim.lr 0.2`.
 

@@ -1,4 +1,4 @@
-"""Sums over ranks. The loss is divided once, by the global batch; afterwards everything is summed and nothing divided."""
+"""Sums over ranks. The loss is divided once, by the global batch; afterwards all is summed and nothing divided."""
 
 from __future__ import annotations
 

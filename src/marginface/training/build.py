@@ -55,14 +55,15 @@ def build_run(
 ) -> TrainingRun:
     """Return the run of `config` on `records`, at its first step.
 
-    `name` and `command` go onto the card of the models that it writes. The initial weights depend on `config.seed` alone: all ranks start equal, whatever the ambient random state.
+    `name` and `command` go onto the card of the models that it writes. The initial weights depend on `config.seed`
+    alone: all ranks start equal, whatever the ambient random state.
     """
     backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed).to(ranks.device)
     head = config.head.build(
         num_classes=len(records.identities), embedding_dim=config.backbone.embedding_dim, seed=config.seed
     ).to(ranks.device)
     if config.precision.channels_last:
-        backbone = backbone.to(memory_format=torch.channels_last)
+        backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = MarginTask(backbone, head)
     groups = build_param_groups(
         backbone,

@@ -69,11 +69,13 @@ def load_checkpoint(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one process without a group is how we mean it
-            dcp.load(state, checkpoint_id=checkpoint, no_dist=not dist.is_initialized())
+            dcp.load(  # type: ignore[attr-defined]
+                state, checkpoint_id=checkpoint, no_dist=not dist.is_initialized()
+            )
     except (dcp.api.CheckpointException, RuntimeError, ValueError, KeyError) as error:
         raise InputError(
-            f"{checkpoint}: this checkpoint is of another model or head ({_reason(error)}); resume with the recipe it was "
-            f"made with."
+            f"{checkpoint}: this checkpoint is of another model or head ({_reason(error)}); resume with the recipe "
+            f"it was made with."
         ) from error
     return state
 
@@ -81,7 +83,9 @@ def load_checkpoint(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
 def list_steps(folder: Path) -> list[int]:
     """Return the steps that have a whole checkpoint, ascending."""
     found = [
-        int(match[1]) for p in folder.glob("step-*") if (match := _NAME.fullmatch(p.name)) and (p / "manifest.json").exists()
+        int(match[1])
+        for p in folder.glob("step-*")
+        if (match := _NAME.fullmatch(p.name)) and (p / "manifest.json").exists()
     ]
     return sorted(found)
 
@@ -108,7 +112,9 @@ def remove_old(folder: Path, *, keep: int, spare: set[int]) -> None:
 def _write(state: dict[str, Any], folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dcp.save(state, checkpoint_id=folder, no_dist=not dist.is_initialized())
+        dcp.save(  # type: ignore[attr-defined]
+            state, checkpoint_id=folder, no_dist=not dist.is_initialized()
+        )
 
 
 def _write_manifest(folder: Path, step: int) -> None:

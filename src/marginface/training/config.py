@@ -115,7 +115,9 @@ class TrainConfig:
         if self.accumulation_steps < 1:
             raise ValueError(f"accumulation_steps is {self.accumulation_steps}; give 1 or more.")
         if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"clip_norm is {self.clip_norm}; give more than 0, or null to leave gradients as they are.")
+            raise ValueError(
+                f"clip_norm is {self.clip_norm}; give more than 0, or null to leave gradients as they are."
+            )
         names = [e.name for e in self.evaluations]
         if len(set(names)) != len(names):
             raise ValueError(f"evaluations: the names {names} are not all different.")

@@ -1,15 +1,16 @@
 """The demo: draw people, train on some, judge on others who were never seen, report.
 
-    runs/demo/
-      data/train.tar  data/test.tar  contact_sheet.png     drawn people; the two sets share nobody
-      run/                                                 the run folder of the training
-      report.html  report.json  plots/
+runs/demo/
+  data/train.tar  data/test.tar  contact_sheet.png     drawn people; the two sets share nobody
+  run/                                                 the run folder of the training
+  report.html  report.json  plots/
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marginface import config as recipes
@@ -17,10 +18,9 @@ from marginface.drawn import DrawnPeople, write_contact_sheet, write_tar
 from marginface.errors import WorkError
 from marginface.evaluation.baselines import RawPixels
 from marginface.evaluation.report import write_report
-from marginface.evaluation.run import Evaluation, EvaluationConfig, evaluate_systems
+from marginface.evaluation.run import Evaluation, evaluate_systems
 from marginface.images.normalize import InputContract
 from marginface.models import FaceModel, ModelCard, load_model
-from marginface.protocols import GeneratedConfig
 from marginface.records.open import open_records
 from marginface.training.config import TrainConfig
 from marginface.training.run_folder import RunFolder
@@ -33,12 +33,14 @@ DIFFICULTY = 1.0
 SIBLINGS = 0.1
 
 STAND_IN = (
-    "The people in this demo do not exist: they are drawn, and stand in for photographs that may not be shipped. The numbers say "
-    "that the machinery works, and nothing about real faces. To train on real ones: "
+    "The people in this demo do not exist: they are drawn, and stand in for photographs that may not be shipped. The "
+    "numbers say that the machinery works, and nothing about real faces. To train on real ones: "
     "marginface train casia_mobilefacenet_arcface --data.source folder:/path/to/faces --out runs/mine"
 )
 
 Show = Callable[[str, int, int], None]
+"""Called with (what is being done, how much is done, how much there is)."""
+Bars = Callable[[], AbstractContextManager[Show]]
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,12 @@ class DemoResult:
     exit_code: int
 
 
-def run_demo(out: Path, *, show: Show, workers: int = 2, command: str = "") -> DemoResult:
+def run_demo(out: Path, *, bars: Bars, workers: int = 2, command: str = "") -> DemoResult:
     """Run the demo into `out`, going on from what an interrupted one left there.
 
     Args:
         out: its folder.
-        show: called with (what is being done, how much is done, how much there is).
+        bars: opens a display of progress; training shows its own.
         workers: processes that draw and decode.
         command: what was typed, for the record.
 
@@ -63,7 +65,8 @@ def run_demo(out: Path, *, show: Show, workers: int = 2, command: str = "") -> D
         InputError: `out` holds a run of another version of the demo.
         WorkError: the disk is full, or training failed.
     """
-    train_tar, test_tar = draw_sets(out / "data", show=show, workers=workers)
+    with bars() as show:
+        train_tar, test_tar = draw_sets(out / "data", show=show, workers=workers)
     overrides = [f"--data.source=tar:{train_tar}"]
     mapping = recipes.with_overrides(recipes.read_recipe("demo"), overrides)
     mapping["evaluations"][0]["data"] = f"tar:{test_tar}"
@@ -73,23 +76,19 @@ def run_demo(out: Path, *, show: Show, workers: int = 2, command: str = "") -> D
     if exit_code:
         return DemoResult([], out / "report.html", exit_code)
 
-    judged = EvaluationConfig(
-        name="strangers",
-        data=f"tar:{test_tar}",
-        protocol=GeneratedConfig(num_non_mated=config.evaluations[0].protocol.num_non_mated),
-        fmr_targets=(1e-2, 1e-3),
-    )
+    judged = replace(config.evaluations[0], num_replicates=1000)
     trained = load_model(run.model)
     source = open_records(judged.data)
-    evaluations = evaluate_systems(
-        [RawPixels(input_size=config.data.input_size), untrained(config), trained],
-        judged,
-        names=["raw pixels", "untrained network", "trained network"],
-        source=source,
-        num_workers=workers,
-        command=command,
-        progress=lambda system, done, total: show(f"embedding: {system}", done, total),
-    )
+    with bars() as show:
+        evaluations = evaluate_systems(
+            [RawPixels(input_size=config.data.input_size), untrained(config), trained],
+            judged,
+            names=["raw pixels", "untrained network", "trained network"],
+            source=source,
+            num_workers=workers,
+            command=command,
+            progress=lambda system, done, total: show(f"embedding: {system}", done, total),
+        )
     page = write_report(
         out,
         evaluations,

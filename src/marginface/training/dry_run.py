@@ -38,7 +38,10 @@ def describe_run(config: TrainConfig) -> str:
         ("backbone", f"{count_parameters(run.task.backbone):,} parameters"),
         ("head", f"{count_parameters(run.task.head):,} parameters ({run.num_classes:,} class centres)"),
         ("steps", f"{total:,}: {config.epochs:g} epochs of {per_epoch:,} steps of {config.data.batch_size} images"),
-        ("learning rate", f"{learning_rate(run, 0):.3g} at first, {peak:.3g} at most, {learning_rate(run, total - 1):.3g} last"),
+        (
+            "learning rate",
+            f"{learning_rate(run, 0):.3g} at first, {peak:.3g} at most, {learning_rate(run, total - 1):.3g} last",
+        ),
         ("memory", f"about {_bytes(memory.total)} above the process's own, on one rank"),
         ("  weights, gradients", f"{_bytes(memory.backbone_weights + memory.backbone_gradients)} (backbone)"),
         ("  optimiser", f"{_bytes(memory.backbone_optimizer)} (backbone)"),

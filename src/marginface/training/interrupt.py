@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask for the run to end after the step in hand, with a checkpoint; a second Ctrl-C ends it at once."""
+"""Ctrl-C and SIGTERM end a run after the step in hand, with a checkpoint; a second Ctrl-C ends it at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a request while the context is open; elsewhere than the main thread, change nothing."""
+    """Turn SIGINT and SIGTERM into a request while the context is open; outside the main thread, change nothing."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

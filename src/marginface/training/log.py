@@ -1,4 +1,4 @@
-"""What a run says while it works: JSONL for machines, a progress bar (or plain lines) for people, TensorBoard if asked."""
+"""What a run says while it works: JSONL for machines, a bar or plain lines for people, TensorBoard if asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +38,9 @@ class JsonLines:
             self._file.write(line + "\n")
             self._file.flush()
         except OSError as error:
-            raise WorkError(f"{self.path}: the log cannot be written ({error.strerror}); make room and --resume.") from error
+            raise WorkError(
+                f"{self.path}: the log cannot be written ({error.strerror}); make room and --resume."
+            ) from error
 
     def close(self) -> None:
         """Close the file; further events are an error."""
@@ -131,11 +134,12 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError(
-                "log.tensorboard: TensorBoard is not installed; run `pip install 'marginface[tensorboard]'` or set it to false."
+                "log.tensorboard: TensorBoard is not installed; run `pip install 'marginface[tensorboard]'` or set it "
+                "to false."
             ) from error
         self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
 
-    def write(self, prefix: str, step: int, numbers: dict[str, Any]) -> None:
+    def write(self, prefix: str, step: int, numbers: Mapping[str, Any]) -> None:
         """Add one point to the curve of each number."""
         for name, value in numbers.items():
             if isinstance(value, (int, float)) and name != "step":

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from marginface.distributed import any_rank
 from marginface.errors import WorkError
@@ -38,7 +37,9 @@ class Voices:
                 voice.close()
 
 
-def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool, workers_hook: Callable[[], None] | None = None) -> int:
+def run_training(
+    run: TrainingRun, folder: RunFolder, *, resume: bool, workers_hook: Callable[[], None] | None = None
+) -> int:
     """Train to the end, or until somebody asks to stop; return the exit code (0, or 128 + the signal).
 
     Args:

@@ -20,9 +20,8 @@ def has_units(dtype: torch.dtype, device: torch.device) -> bool:
     if platform.machine() in {"arm64", "aarch64"}:
         name = "_is_mkldnn_bf16_supported" if dtype is torch.bfloat16 else "_is_mkldnn_fp16_supported"
         return bool(getattr(torch.ops.mkldnn, name)())
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    if dtype is torch.float16:
-        probes = ("_is_amx_fp16_supported",)
+    bf16, fp16 = ["_is_avx512_bf16_supported", "_is_amx_tile_supported"], ["_is_amx_fp16_supported"]
+    probes = bf16 if dtype is torch.bfloat16 else fp16
     return any(getattr(torch.cpu, probe)() for probe in probes if hasattr(torch.cpu, probe))
 
 
@@ -31,8 +30,8 @@ def refuse_slow_precision(config: PrecisionConfig, device: torch.device) -> None
     if config.dtype == "fp32" or config.force or has_units(DTYPES[config.dtype], device):
         return
     raise InputError(
-        f"precision.dtype: this {device.type.upper()} has no {config.dtype} units, so {config.dtype} would be about ten "
-        f"times slower than fp32; use fp32, or set precision.force to run it all the same."
+        f"precision.dtype: this {device.type.upper()} has no {config.dtype} units, so {config.dtype} would be about "
+        f"ten times slower than fp32; use fp32, or set precision.force to run it all the same."
     )
 
 

@@ -1,13 +1,13 @@
 """The run folder: everything one run leaves behind.
 
-    runs/mine/
-      recipe.yaml            the resolved settings, itself a recipe
-      provenance.json        command, versions, data, parameter counts
-      log.jsonl              one line an event
-      checkpoints/step-00001200/    resumable state; the newest few, and that of the best evaluation
-      model/                 the last weights, as a FaceModel folder
-      best/                  the weights of the best evaluation, the same
-      report.html            report.json, plots/: written when the run ends or `marginface evaluate` is given the folder
+runs/mine/
+  recipe.yaml            the resolved settings, itself a recipe
+  provenance.json        command, versions, data, parameter counts
+  log.jsonl              one line an event
+  checkpoints/step-00001200/    resumable state; the newest few, and that of the best evaluation
+  model/                 the last weights, as a FaceModel folder
+  best/                  the weights of the best evaluation, the same
+  report.html            report.json, plots/: written when the run ends or `marginface evaluate` is given the folder
 """
 
 from __future__ import annotations

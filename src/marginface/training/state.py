@@ -29,7 +29,9 @@ class Window:
     grad_norm: float = 0.0
     broken: int = 0
 
-    def plus(self, *, images: int, loss: float, norm: float, target_cos: float, grad_norm: float, broken: int) -> Window:
+    def plus(
+        self, *, images: int, loss: float, norm: float, target_cos: float, grad_norm: float, broken: int
+    ) -> Window:
         """Return the window with one more step; `loss` and `grad_norm` are a step's, `norm` and `target_cos` sums."""
         return Window(
             self.steps + 1,
@@ -96,12 +98,10 @@ def restore(run: TrainingRun, state: dict[str, Any]) -> None:
     """
     if state["data_fingerprint"] != run.data_fingerprint:
         raise InputError(
-            f"data.source: {run.dataset.records.location} has changed since the checkpoint was written (images, people or "
-            f"their order); resume on the same data, or start a new run."
+            f"data.source: {run.dataset.records.location} has changed since the checkpoint was written (images, people "
+            f"or their order); resume on the same data, or start a new run."
         )
-    set_state_dict(
-        run.task, run.optimizer, model_state_dict=state["weights"], optim_state_dict=state["optimizer"]
-    )
+    set_state_dict(run.task, run.optimizer, model_state_dict=state["weights"], optim_state_dict=state["optimizer"])
     if run.scaler.is_enabled():
         run.scaler.load_state_dict(state["scaler"])
     if run.ema:

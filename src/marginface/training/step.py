@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     """Run step `step` (0-based) on this rank's share of the global batch.
 
     Raises:
-        WorkError: the loss or a gradient is not finite; the weights are as before the step and the batch is kept on disk.
+        WorkError: the loss or a gradient is not finite; the weights are as before, and the batch is kept on disk.
     """
     _seed_dropout(run, step)
     for group in run.optimizer.param_groups:  # written anew each step, so that a resumed run cannot drift
@@ -74,15 +75,15 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
 
     run.scaler.unscale_(run.optimizer)
     grad_norm = float(clip_gradients(run.task.parameters(), run.config.clip_norm))
-    if not math.isfinite(grad_norm) and not run.scaler.is_enabled():  # with fp16 the scaler skips such a step and shrinks
+    if (
+        not math.isfinite(grad_norm) and not run.scaler.is_enabled()
+    ):  # with fp16 the scaler skips such a step and shrinks
         raise _not_finite(run, batch, step, "gradient", keep_bad_batch_in)
     run.scaler.step(run.optimizer)
     run.scaler.update()
     if run.ema:
         run.ema.update(run.task.backbone, step)
-    return StepNumbers(
-        num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, int(counts[1].item())
-    )
+    return StepNumbers(num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, int(counts[1].item()))
 
 
 def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
@@ -91,7 +92,9 @@ def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int)
     with autocast(config, run.ranks.device):
         embeddings = run.forward_backbone(pixels)
     output = run.task.loss(embeddings, labels)
-    share = len(labels) / num_global  # the head's mean is over this part; summed shares are the mean of the global batch
+    share = (
+        len(labels) / num_global
+    )  # the head's mean is over this part; summed shares are the mean of the global batch
     run.scaler.scale(output.loss * share).backward()
     return torch.stack(
         [output.loss.detach().double() * share, output.norm_B.double().sum(), output.target_cos_B.double().sum()]
@@ -100,7 +103,7 @@ def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int)
 
 def _parts(num_images: int, accumulation_steps: int) -> list[slice]:
     edges = np.linspace(0, num_images, accumulation_steps + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges) if b > a]
 
 
 def _gradients_stay_here(run: TrainingRun, *, until_last: bool) -> contextlib.AbstractContextManager[None]:
@@ -128,6 +131,6 @@ def _not_finite(run: TrainingRun, batch: FaceBatch, step: int, what: str, folder
     torch.save({"images": batch.images, "labels": batch.labels, "keys": keys, "step": step}, file)
     where = f" (gradients not finite in {', '.join(bad)})" if bad else ""
     return WorkError(
-        f"step {step + 1}: the {what} is not finite{where}; the batch is kept in {file}. Lower optim.lr or set clip_norm, and "
-        f"--resume from the last checkpoint or start anew."
+        f"step {step + 1}: the {what} is not finite{where}; the batch is kept in {file}. Lower optim.lr or set "
+        f"clip_norm and start anew; the last checkpoint is intact."
     )
