@@ -12,21 +12,19 @@ from marginface.errors import WorkError
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def expose(light: npt.NDArray[np.floating], nuisance: Nuisance, *, size: int) -> npt.NDArray[np.uint8]:
-    """Return (size, size, 3) uint8 RGB from linear light (3, s, s), 0..1 and a little above."""
+def expose(light: npt.NDArray[np.floating], nuisance: Nuisance) -> npt.NDArray[np.uint8]:
+    """Return (size, size, 3) uint8 RGB from linear light (3, size, size), 0..1 and a little above."""
     warmth = nuisance.light_warmth
-    tint = np.array([1.0 + 0.22 * warmth, 1.0, 1.0 - 0.28 * warmth], np.float32) * np.float32(nuisance.exposure)
+    tint = np.array([1.0 + 0.15 * warmth, 1.0, 1.0 - 0.22 * warmth], np.float32) * np.float32(nuisance.exposure)
     image = cv2.merge([light[channel] * tint[channel] for channel in range(3)])
-    if image.shape[0] != size:
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     image = image * (1.0 + 0.16 * image) / (1.0 + 0.5 * np.maximum(image - 0.5, 0.0))  # the shoulder of a film
     image = np.sqrt(np.clip(image, 0.0, 1.0))  # close to the sRGB curve, and much cheaper
     if nuisance.saturation != 1.0:
         grey = (image @ _LUMA)[..., None]
         image = grey + (image - grey) * np.float32(nuisance.saturation)
-    pixel = size / 112.0
+    size = image.shape[0]
     if nuisance.blur_sigma > 0.15:
-        image = cv2.GaussianBlur(image, (0, 0), nuisance.blur_sigma * pixel)
+        image = cv2.GaussianBlur(image, (0, 0), nuisance.blur_sigma * size / 112.0)
     if nuisance.low_resolution > 1.05:
         small = max(8, round(size / nuisance.low_resolution))
         image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)

@@ -41,8 +41,8 @@ class Canvas:
 
     def edge(self, inside_mm: Array, softness_mm: float = 0.0) -> Array:
         """Return 0..1 coverage from a signed distance, softened over a pixel or more."""
-        width = np.float32(max(softness_mm, 1.2 * self.pixel_mm))
-        covered: Array = np.clip(inside_mm / width + np.float32(0.5), 0.0, 1.0)
+        width = max(softness_mm, 1.2 * self.pixel_mm)
+        covered: Array = np.minimum(np.maximum(inside_mm * np.float32(1.0 / width) + np.float32(0.5), 0.0), 1.0)
         return covered
 
     def paint(self, window: Window, colour: npt.ArrayLike, alpha: Array) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,20 +43,33 @@ def _strands(canvas: Canvas, who: Identity) -> Array:
     return straight + (curls - straight) * np.float32(min(1.0, 1.3 * who.hair_curl))
 
 
-def _shaded(hair: Array, strands: Array, light: Array) -> Array:
-    """Return (3, s, s) hair under the head's light; hair lets light through, so that it has less contrast."""
-    value = 0.38 + 0.62 * light
-    shaded: Array = hair * value * np.clip(1.0 + 0.3 * strands, 0.3, 2.0)
-    return shaded
+@dataclass(frozen=True)
+class Coat:
+    """The hair of one picture, before it is cut to its outline."""
+
+    strands: Array
+    """(s, s) texture, mean 0."""
+    colour: Array
+    """(3, s, s) under the head's light."""
+    thickness: Array
+    """(s, s) millimetres over the head's outline at each height; far below 0 under its end."""
+    length: float
+    """Height of its end."""
 
 
-def _thickness(canvas: Canvas, who: Identity, picture: Nuisance) -> Array:
-    """Return (s, s) millimetres of hair over the head's outline at each height; below its end far negative."""
+def comb(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, light: Array) -> Coat:
+    """Return the hair as it lies today; it lets light through, so that it has less contrast than skin."""
+    strands = _strands(canvas, who)
+    colour = (hair * (0.38 + 0.62 * light)) * np.maximum(1.0 + 0.3 * strands, 0.3)
+    length = who.hair_length + 6.0 * picture.hair_jitter
+    return Coat(strands=strands, colour=colour, thickness=_thickness(canvas, who, picture, length), length=length)
+
+
+def _thickness(canvas: Canvas, who: Identity, picture: Nuisance, length: float) -> Array:
     volume = who.hair_volume * (1.0 + 0.18 * picture.hair_jitter) * (1.0 + 0.5 * who.hair_curl)
     if who.hairline > 86:
         volume *= 0.4
     rise = np.clip((canvas.y - 15.0) / 55.0, 0.0, 1.0)
-    length = who.hair_length + 6.0 * picture.hair_jitter
     low_share = 0.32 if length > -35 else 0.85
     thick = volume * (low_share + (1.0 - low_share) * rise)
     end = np.clip((canvas.y - length) / 10.0, 0.0, 1.0)
@@ -63,25 +77,21 @@ def _thickness(canvas: Canvas, who: Identity, picture: Nuisance) -> Array:
     return thickness
 
 
-def paint_behind(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, rim: Array, light: Array) -> None:
+def paint_behind(canvas: Canvas, who: Identity, picture: Nuisance, coat: Coat, rim: Array) -> None:
     """Paint the hair whose outline stands behind the head, long hair down to its end."""
-    strands = _strands(canvas, who)
-    wave = (0.5 + 2.6 * who.hair_curl) * strands
-    inside = rim + _thickness(canvas, who, picture) + wave
-    length = who.hair_length + 6.0 * picture.hair_jitter
-    if length < -45:
+    wave = (0.5 + 2.6 * who.hair_curl) * coat.strands
+    inside = rim + coat.thickness + wave
+    if coat.length < -45:
         middle = -22.0 * math.sin(picture.yaw)
         half = who.head_width + 0.75 * who.hair_volume - 0.02 * (canvas.camera_y - 40.0) ** 2 / 20.0
-        hang = np.minimum(half - np.abs(canvas.camera_x - middle), -length - canvas.camera_y)
+        hang = np.minimum(half - np.abs(canvas.camera_x - middle), -coat.length - canvas.camera_y)
         inside = np.maximum(inside, np.minimum(hang + wave, canvas.camera_y + 25.0))
-    colour = _shaded(hair * 0.72, strands, light)
-    canvas.paint(EVERYWHERE, colour, canvas.edge(inside, 2.2))
+    canvas.paint(EVERYWHERE, coat.colour * np.float32(0.72), canvas.edge(inside, 2.2))
 
 
-def paint_before(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, rim: Array, light: Array) -> None:
+def paint_before(canvas: Canvas, who: Identity, picture: Nuisance, coat: Coat, rim: Array) -> None:
     """Paint the hair that lies on the head: above the hairline, at the sides, and a fringe."""
     x, y, z = canvas.x, canvas.y, canvas.z
-    strands = _strands(canvas, who)
     side = np.abs(x)
     line = (
         who.hairline
@@ -92,17 +102,16 @@ def paint_before(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, 
         swing = np.clip(np.abs(x - who.hair_parting - 5.0 * picture.hair_jitter) / 26.0, 0.0, 1.0)
         line = line - (who.fringe + 3.0 * picture.hair_jitter) * swing * np.exp(-np.square(np.square(side / 62)))
     top = y - line
-    length = who.hair_length + 6.0 * picture.hair_jitter
-    forward = 10.0 if length > -35 else 20.0 + 0.5 * who.hair_volume
-    sideburn = max(length, -18.0 - 20.0 * who.beard) if length > -35 else length
+    forward = 10.0 if coat.length > -35 else 20.0 + 0.5 * who.hair_volume
+    sideburn = max(coat.length, -18.0 - 20.0 * who.beard) if coat.length > -35 else coat.length
     sides = np.minimum(forward - z, y - sideburn)
-    inside = np.maximum(top, sides) + (1.6 + 1.5 * who.hair_curl) * strands
-    alpha = canvas.edge(inside, 5.0) * canvas.edge(rim + np.maximum(_thickness(canvas, who, picture), 0.0), 2.0)
+    inside = np.maximum(top, sides) + (1.6 + 1.5 * who.hair_curl) * coat.strands
+    alpha = canvas.edge(inside, 5.0) * canvas.edge(rim + np.maximum(coat.thickness, 0.0), 2.0)
     if who.hairline > 86:
         alpha = alpha * 0.75
     shadow = canvas.edge(inside + 5.0, 9.0) * canvas.edge(rim)
     canvas.darken(EVERYWHERE, (0.72, 0.66, 0.64), shadow * 0.5)
-    canvas.paint(EVERYWHERE, _shaded(hair, strands, light), alpha)
+    canvas.paint(EVERYWHERE, coat.colour, alpha)
 
 
 def paint_ears(

@@ -113,7 +113,7 @@ def draw_nuisance(seed: int, person: int, index: int, *, difficulty: float) -> N
         hat=float(rng.uniform(0.45, 1.0)) if wears_hat else 0.0,
         glasses=spectacles,
         occluder=str(rng.choice(OCCLUDERS[1:])) if occluded else "none",
-        occluder_size=float(rng.uniform(0.2, 1.0)),
+        occluder_size=float(rng.uniform(0.2, 1.0)) if occluded else 0.0,
         blur_sigma=positive(0.45, 2.2),
         low_resolution=1.0 + positive(0.45, 3.5),
         noise_sigma=positive(3.5, 16.0),

@@ -61,7 +61,7 @@ def _draw(
     pixel_from_camera = np.column_stack([linear, linear @ np.full(2, PHOTOGRAPH_SIZE / 2) + offset])
     drawn = render.draw_head(identity, nuisance, head, pixel_from_camera=pixel_from_camera, size=size)
     return Picture(
-        image=camera.expose(drawn, nuisance, size=size),
+        image=camera.expose(drawn, nuisance),
         landmarks=(true @ linear.T + offset).astype(np.float32),
         photograph_landmarks=true.astype(np.float32),
     )

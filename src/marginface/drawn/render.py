@@ -18,8 +18,7 @@ from marginface.drawn.geometry import Head, camera_from_head, look_at_head, rota
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 
-_SUPERSAMPLING = 1.5
-_RAY_SPACING = 2.6
+_RAY_SPACING = 2.0
 """Pixels of the picture between two rays; the surface between them is interpolated."""
 
 
@@ -31,38 +30,33 @@ def draw_head(
     pixel_from_camera: npt.NDArray[np.float64],
     size: int,
 ) -> Array:
-    """Return (3, s, s) linear light, s = 1.5 size.
+    """Return (3, size, size) linear light.
 
     Args:
         who: The person.
         picture: The circumstances.
         head: The person's surface with this picture's expression.
         pixel_from_camera: (2, 3) camera millimetres to pixels of a `size` x `size` picture.
-        size: Side of the finished picture.
+        size: Side of the picture; edges are smooth because distances are, not by supersampling.
     """
-    side = round(size * _SUPERSAMPLING)
-    scale = side / size
-    to_pixel = np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]]) @ np.vstack(
-        [pixel_from_camera, [0, 0, 1]]
-    )
     view = rotation(picture)
-    rays = round(side / _RAY_SPACING)
-    camera = _camera_positions(to_pixel, picture.roll, side, rays)
+    rays = round(size / _RAY_SPACING)
+    camera = _camera_positions(pixel_from_camera, picture.roll, size, rays)
     surface = look_at_head(head, view, camera)
     x, y, z, nx, ny, nz, rim, camera_x, camera_y = (
-        cv2.resize(plane, (side, side), interpolation=cv2.INTER_LINEAR)
+        cv2.resize(plane, (size, size), interpolation=cv2.INTER_LINEAR)
         for plane in (*surface.points, *surface.normals, surface.rim, *camera)
     )
-    linear_part = to_pixel[:, :2] @ camera_from_head(picture)
+    linear_part = pixel_from_camera[:, :2] @ camera_from_head(picture)
     canvas = Canvas(
         x=x,
         y=y,
         z=z,
         camera_x=camera_x,
         camera_y=camera_y,
-        colour=np.empty((3, side, side), np.float32),
-        pixel_from_head=np.column_stack([linear_part, to_pixel[:, 2]]),
-        pixel_mm=1.0 / math.sqrt(abs(np.linalg.det(to_pixel[:, :2]))),
+        colour=np.empty((3, size, size), np.float32),
+        pixel_from_head=np.column_stack([linear_part, pixel_from_camera[:, 2]]),
+        pixel_mm=1.0 / math.sqrt(abs(np.linalg.det(pixel_from_camera[:, :2]))),
     )
     details = _relief_details(head)
     gx, gy, hollow = (sample(details[k], x, y) for k in range(3))
@@ -80,26 +74,27 @@ def draw_head(
     light = skin.light(picture, view, normals, hollow)
     face = canvas.colour * light + skin.shine(who, picture, view, normals)
 
-    canvas.colour[...] = covering.background(picture, side)
-    hair.paint_behind(canvas, who, picture, hair_colour, rim, light)
+    canvas.colour[...] = covering.background(picture, size)
+    coat = hair.comb(canvas, who, picture, hair_colour, light)
+    hair.paint_behind(canvas, who, picture, coat, rim)
     covering.paint_neck(canvas, who, picture, tone)
     hair.paint_ears(canvas, who, picture, head, view, tone, behind=True)
     canvas.paint(EVERYWHERE, face, canvas.edge(rim))
     hair.paint_ears(canvas, who, picture, head, view, tone, behind=False)
-    hair.paint_before(canvas, who, picture, hair_colour, rim, light)
+    hair.paint_before(canvas, who, picture, coat, rim)
     covering.paint_hat(canvas, picture, rim, light)
     covering.paint_glasses(canvas, who, picture, head, view)
     covering.paint_occluder(canvas, who, picture, rim, light)
     return canvas.colour
 
 
-def _camera_positions(to_pixel: npt.NDArray[np.float64], roll: float, side: int, rays: int) -> Array:
+def _camera_positions(pixel_from_camera: npt.NDArray[np.float64], roll: float, size: int, rays: int) -> Array:
     """Return (2, rays, rays) camera millimetres, roll undone, of a coarse grid over the picture."""
-    inverse = np.linalg.inv(to_pixel[:, :2])
+    inverse = np.linalg.inv(pixel_from_camera[:, :2])
     c, s = math.cos(roll), math.sin(roll)
     unroll = np.array([[c, s], [-s, c]]) @ inverse
-    centres = (np.arange(rays) + 0.5) * (side / rays) - 0.5
-    px, py = centres[None, :] - to_pixel[0, 2], centres[:, None] - to_pixel[1, 2]
+    centres = (np.arange(rays) + 0.5) * (size / rays) - 0.5
+    px, py = centres[None, :] - pixel_from_camera[0, 2], centres[:, None] - pixel_from_camera[1, 2]
     return np.stack([unroll[k, 0] * px + unroll[k, 1] * py for k in range(2)]).astype(np.float32)
 
 

@@ -68,8 +68,9 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     lower = cheek_line.astype(np.float32) - y
     lip_room = np.sqrt((x / (corner_x + 5)) ** 2 + ((y - mouth + 0.5 * drop) / (11 + 0.6 * drop)) ** 2)
     lower = np.minimum(lower, (lip_room - 1.0) * 11)
-    band = np.minimum(y - mouth - who.upper_lip * (1.05 - 0.8 * (x / corner_x) ** 2), base - 1.0 - y - 0.0035 * x * x)
-    band = np.minimum(band, corner_x + 4 - side)
+    lip = mouth + who.upper_lip
+    taper = np.maximum(1.0 - np.square(x / (corner_x + 6)), -1.0)
+    band = (0.5 * (base - lip) + 1.5) * taper - np.abs(y - 0.5 * (base + lip) + 0.006 * x * x)
     for inside, weight, soft in ((lower, who.beard, 15.0), (band, who.moustache, 5.0)):
         if weight < 0.03:
             continue
