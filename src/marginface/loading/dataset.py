@@ -115,5 +115,5 @@ def _empty_images(num: int, size: int) -> Tensor:
     """
     if get_worker_info() is None:
         return torch.empty((num, size, size, 3), dtype=torch.uint8)
-    storage = torch.UntypedStorage._new_shared(num * size * size * 3)
-    return torch.empty(0, dtype=torch.uint8).set_(storage, 0, (num, size, size, 3))
+    storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(num * size * size * 3)
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(num, size, size, 3)
