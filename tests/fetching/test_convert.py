@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fetching.drawings import LFW_EYES, eye_places, face, jpeg, lfw_archive, london_archives, zipped
 
 from marginface.errors import InputError, WorkError
 from marginface.fetching.convert import Conversion, convert, crop
@@ -18,6 +17,7 @@ from marginface.fetching.landmarks import HAND_PLACED_EYES_112, LFW_LANDMARKS
 from marginface.fetching.registry import PublicSet, public_set
 from marginface.images.align import align
 from marginface.images.decode import decode_image
+from tests.fetching.drawings import LFW_EYES, eye_places, face, jpeg, lfw_archive, london_archives, zipped
 
 
 class OneFace:

@@ -166,6 +166,12 @@ def test_without_a_recorded_checksum_the_first_download_is_trusted_and_held_to(s
     assert not path.exists()
 
 
+def test_a_spoilt_note_of_the_first_download_is_refused_by_name(tmp_path):
+    (tmp_path / "faces.tgz.sha256").write_text("spoilt")
+    with pytest.raises(InputError, match=r"faces\.tgz\.sha256: this file should begin with a SHA-256"):
+        bring(the_file("http://127.0.0.1:9/faces.tgz", checksum="unrecorded"), tmp_path)
+
+
 def test_without_checksum_and_validator_a_part_is_never_gone_on_with(server, tmp_path):
     file = the_file(server.serve("/faces.tgz", CONTENT, validator=False), checksum="unrecorded")
     leave_a_part(file, tmp_path, server, 100_000)

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.fetching.drawings import lfw_archive, london_archives
 
 from marginface.errors import InputError, WorkError
 from marginface.fetching import fetch
 from marginface.records.open import open_records
+from tests.fetching.drawings import lfw_archive, london_archives
 
 PAIRS = b"1\t1\nAda\t1\t2\nAda\t1\tCarl\t1\n"
 

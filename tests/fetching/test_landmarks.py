@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.fetching.drawings import STUDIO_EYES, face
 
 from marginface.errors import InputError
 from marginface.fetching.landmarks import (
@@ -15,6 +14,7 @@ from marginface.fetching.landmarks import (
     read_tem,
 )
 from marginface.images.align import similarity_transform
+from tests.fetching.drawings import STUDIO_EYES, face
 
 
 def test_aligning_by_two_eyes_puts_them_where_hand_placed_eyes_belong():
@@ -68,6 +68,41 @@ def test_a_template_is_read_up_to_its_count():
 def test_what_is_not_a_template_is_refused_by_name(content):
     with pytest.raises(InputError, match=r"001_03\.tem"):
         read_tem(content, name="001_03.tem")
+
+
+class Faces:
+    """Stands in for cv2.FaceDetectorYN: faces as (x, y, width, height), the left eye a quarter into the box."""
+
+    def __init__(self, *boxes: tuple[int, int, int, int]) -> None:
+        points = [[x + w * dx for dx in (0.25, 0.75, 0.5, 0.3, 0.7)] for x, _, w, _ in boxes]
+        self.rows = np.array(
+            [[*box, *np.stack([xs, [box[1]] * 5], axis=1).ravel(), 0.9] for box, xs in zip(boxes, points, strict=True)]
+        )
+
+    def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802
+        self.size = size
+
+    def detect(self, image: np.ndarray) -> tuple[int, np.ndarray | None]:
+        assert image.shape[1::-1] == self.size
+        return 1, self.rows if len(self.rows) else None
+
+
+def found_by(faces: Faces, side: int) -> np.ndarray | None:
+    detector = YuNet.__new__(YuNet)
+    detector._detector = faces
+    return detector.landmarks(np.zeros((side, side, 3), np.uint8))
+
+
+def test_the_largest_face_over_the_middle_is_taken_and_else_the_nearest():
+    large_beside, small_over, large_over = (0, 0, 90, 90), (80, 80, 90, 90), (60, 60, 130, 130)
+    assert found_by(Faces(large_beside, small_over, large_over), 250)[0] == pytest.approx([92.5, 60])
+    assert found_by(Faces((0, 0, 99, 99), (90, 90, 20, 20)), 250)[0] == pytest.approx([95, 90])
+    assert found_by(Faces(), 250) is None
+
+
+def test_landmarks_in_a_large_photograph_are_in_its_own_pixels():
+    found = found_by(Faces((200, 200, 240, 240)), 1280)  # looked at with 640 pixels a side
+    assert found[0] == pytest.approx([(260 + 0.5) * 2 - 0.5, (200 + 0.5) * 2 - 0.5])
 
 
 def test_a_detector_that_is_not_one_is_refused_by_name(tmp_path):

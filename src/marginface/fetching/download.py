@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import pooch
 
 from marginface.errors import InputError, WorkError
+from marginface.fetching.checksums import checksum_of, expected_checksum, remember, remembered_in
 from marginface.fetching.registry import UNRECORDED, PublicFile
 
 logger = logging.getLogger(__name__)
@@ -57,14 +58,15 @@ def download(
         WorkError: no network, a refusing server, a full disk, or bytes that are not those expected.
         InputError: a file with a remembered checksum was changed on this disk.
     """
-    path, remembered = folder / file.name, folder / f"{file.name}.sha256"
-    expected = _expected(file, remembered)
-    intact = path.exists() and (expected is None or _hash(path, expected) == expected)
+    path = folder / file.name
+    expected = expected_checksum(file, folder)
+    intact = path.exists() and (expected is None or checksum_of(path, expected) == expected)
     if path.exists() and expected is not None and not intact:
         if file.checksum == UNRECORDED:
+            note = remembered_in(file, folder).name
             raise InputError(
                 f"{path}: this file is not the one that was first downloaded (expected {expected}, found "
-                f"{_hash(path, expected)}); delete it to download it again, or delete {remembered.name} to accept it."
+                f"{checksum_of(path, expected)}); delete it to download it again, or delete {note} to accept it."
             )
         logger.warning("%s does not have the checksum on record; it is downloaded again", path)
     transfer = _Transfer(
@@ -75,7 +77,7 @@ def download(
             transfer.complete()
         pooch.retrieve(file.address, known_hash=expected, fname=file.name, path=folder, downloader=transfer)
         if file.checksum == UNRECORDED and expected is None:
-            remembered.write_text(f"{pooch.file_hash(str(path))}  {file.name}\n", encoding="utf-8")
+            remember(file, folder)
     return path
 
 
@@ -200,7 +202,7 @@ class _Transfer:
     def _verify(self) -> None:
         if self.expected is None:
             return
-        got = _hash(self.part, self.expected)
+        got = checksum_of(self.part, self.expected)
         if got == self.expected:
             return
         damaged = self.folder / f"{self.file.name}.damaged"
@@ -228,23 +230,6 @@ class _Transfer:
         kept = self._num_bytes()
         here = f"{kept:,} bytes are kept and the same command goes on from there" if kept else "nothing has come yet"
         return f"{self.file.name}: no lasting connection to {urlsplit(url).netloc}; {here}; is there a network?"
-
-
-def _expected(file: PublicFile, remembered: Path) -> str | None:
-    """Return `algorithm:hex` of what the file must be, None the first time that an unrecorded one is seen."""
-    if file.checksum != UNRECORDED:
-        return file.checksum
-    if not remembered.exists():
-        return None
-    words = remembered.read_text(encoding="utf-8").split()
-    if not words or len(words[0]) != 64:
-        raise InputError(f"{remembered}: this file should begin with a SHA-256; delete it to trust {file.name} anew.")
-    return f"sha256:{words[0].lower()}"
-
-
-def _hash(path: Path, like: str) -> str:
-    algorithm = like.partition(":")[0]
-    return f"{algorithm}:{pooch.file_hash(str(path), alg=algorithm)}"
 
 
 def _first_byte(headers: Any) -> int | None:
