@@ -17,8 +17,8 @@ def expose(light: npt.NDArray[np.floating], nuisance: Nuisance) -> npt.NDArray[n
     warmth = nuisance.light_warmth
     tint = np.array([1.0 + 0.15 * warmth, 1.0, 1.0 - 0.22 * warmth], np.float32) * np.float32(nuisance.exposure)
     image = cv2.merge([light[channel] * tint[channel] for channel in range(3)])
-    image = image * (1.0 + 0.16 * image) / (1.0 + 0.5 * np.maximum(image - 0.5, 0.0))  # the shoulder of a film
-    image = np.sqrt(np.clip(image, 0.0, 1.0))  # close to the sRGB curve, and much cheaper
+    image *= np.float32(1.1) / (1.0 + np.float32(0.18) * image)  # the shoulder of a film
+    image = np.sqrt(np.minimum(image, 1.0))  # close to the sRGB curve, and much cheaper
     if nuisance.saturation != 1.0:
         grey = (image @ _LUMA)[..., None]
         image = grey + (image - grey) * np.float32(nuisance.saturation)

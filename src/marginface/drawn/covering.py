@@ -26,8 +26,8 @@ def background(picture: Nuisance, side: int) -> Array:
         x1, y1 = x0 + int(rng.integers(3, 24)), y0 + int(rng.integers(3, 30))
         box = small[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
         box += 0.75 * (rng.uniform(0.02, 0.85) * (1.0 + rng.normal(0, 0.16, 3)) - box)
-    full = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.stack(cv2.split(np.clip(full, 0.005, 1.0)))
+    small = np.clip(small, 0.005, 1.0)
+    return np.stack(cv2.split(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)))
 
 
 def _dye(rng: np.random.Generator) -> Array:
@@ -40,12 +40,16 @@ def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) ->
     """Paint neck, and clothes below it."""
     rng = np.random.default_rng([picture.detail, 3])
     middle = -26.0 * math.sin(picture.yaw)
-    x, y = canvas.camera_x - np.float32(middle), canvas.camera_y
+    below = np.flatnonzero(canvas.camera_y.max(axis=1) > 40.0)
+    if not below.size:
+        return
+    rows = (slice(int(below[0]), None), slice(None))
+    x, y = canvas.camera_x[rows] - np.float32(middle), canvas.camera_y[rows]
     half = 0.84 * who.jaw_width + 0.0035 * np.clip(y - 120.0, 0.0, None) ** 2
     round_off = np.clip(1.0 - (x / half) ** 2, 0.0, 1.0)
     value = 0.12 + (0.16 + 0.34 * np.clip((y - 112.0) / 60.0, 0.0, 1.0)) * np.sqrt(round_off)
     neck = shade_like(tone, 0.35) * value
-    canvas.paint(EVERYWHERE, neck, canvas.edge(np.minimum(half - np.abs(x), y - 40.0), 2.0))
+    canvas.paint(rows, neck, canvas.edge(np.minimum(half - np.abs(x), y - 40.0), 2.0))
     cloth = _dye(rng) * np.float32(0.7)
     collar = (
         y
@@ -53,7 +57,7 @@ def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) ->
         - 0.32 * np.abs(x)
         + 18.0 * np.exp(-np.square((np.abs(x) - half) / 16.0))
     )
-    canvas.paint(EVERYWHERE, cloth, canvas.edge(np.minimum(collar, 190.0 - np.abs(x)), 2.0))
+    canvas.paint(rows, cloth, canvas.edge(np.minimum(collar, 190.0 - np.abs(x)), 2.0))
 
 
 def paint_hat(canvas: Canvas, picture: Nuisance, rim: Array, light: Array) -> None:

@@ -155,15 +155,15 @@ def look_at_head(head: Head, view: npt.NDArray[np.float64], camera: Array) -> Su
     inside = 1.0 - (x * x * inv_a + (z - z0) ** 2 * inv_b)
     rim = (1.0 - np.sqrt(np.maximum(1.0 - inside, 1e-6))) * np.minimum(a, b)
     nearest = depth
-    depth = nearest + np.sqrt(np.maximum(inside, 0.0) / steep) + np.float32(16.0)
+    depth = nearest + np.sqrt(np.maximum(inside, 0.0) / steep) + np.float32(14.0)
     # march inwards; the step is short because the nose is steep
-    for _ in range(9):
+    for _ in range(7):
         x, y, z = (start[k] + depth * ahead[k] for k in range(3))
         a, b, z0 = head.slice_at(y)
         dz = z - z0
-        outside = (np.sqrt((x / a) ** 2 + (dz / b) ** 2) - 1.0) * np.minimum(a, b)
-        outside -= head.relief_at(x, y) * np.clip(dz * np.float32(0.05), 0.0, 1.0)
-        depth = np.maximum(depth - np.float32(0.72) * outside, nearest)
+        outside = (np.sqrt(np.square(x / a) + np.square(dz / b)) - 1.0) * np.minimum(a, b)
+        outside -= head.relief_at(x, y) * np.minimum(np.maximum(dz * np.float32(0.05), 0.0), 1.0)
+        depth = np.maximum(depth - np.float32(0.78) * outside, nearest)
     x, y, z = (start[k] + depth * ahead[k] for k in range(3))
     a, b, z0 = head.slice_at(y)
     above_a, above_b, above_z0 = head.slice_at(y + np.float32(2.0))

@@ -73,6 +73,10 @@ class Nuisance:
     """Seed of what has no strength of its own: background, noise, clothes, the occluder's place."""
 
 
+def _clip(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
 def draw_nuisance(seed: int, person: int, index: int, *, difficulty: float) -> Nuisance:
     """Return the circumstances of picture `index`: a pure function of the arguments."""
     if difficulty < 0.0 or not math.isfinite(difficulty):
@@ -83,7 +87,7 @@ def draw_nuisance(seed: int, person: int, index: int, *, difficulty: float) -> N
 
     def normal(spread: float, bound: float) -> float:
         """Draw around 0; the bound keeps a hard picture one that a person could still recognise."""
-        return float(np.clip(rng.normal(0.0, spread) * difficulty, -bound, bound))
+        return _clip(rng.normal(0.0, spread) * difficulty, -bound, bound)
 
     def positive(scale: float, bound: float) -> float:
         return float(min(rng.exponential(scale) * difficulty, bound))
@@ -97,18 +101,18 @@ def draw_nuisance(seed: int, person: int, index: int, *, difficulty: float) -> N
         yaw=normal(0.26, 0.75),
         pitch=normal(0.13, 0.4),
         roll=normal(0.12, 0.6),
-        smile=float(np.clip(rng.normal(0.3, 0.45) * difficulty, -0.5, 1.0)),
+        smile=_clip(rng.normal(0.3, 0.45) * difficulty, -0.5, 1.0),
         mouth_open=float(rng.uniform(0.1, 0.8)) * min(difficulty, 1.2) if talks else 0.0,
         brow_raise=normal(0.4, 1.0),
         eyes_closed=float(rng.uniform(0.4, 1.0)) if blinks else positive(0.08, 0.5),
         gaze_x=normal(0.35, 1.0),
         gaze_y=normal(0.2, 0.7),
         light_azimuth=0.35 * (1 if rng.random() < 0.5 or difficulty == 0 else -1) + normal(0.6, 1.3),
-        light_elevation=float(np.clip(0.6 + normal(0.35, 1.0), -0.3, 1.3)),
-        light_strength=float(np.clip(0.5 + normal(0.2, 0.5), 0.1, 0.92)),
+        light_elevation=_clip(0.6 + normal(0.35, 1.0), -0.3, 1.3),
+        light_strength=_clip(0.5 + normal(0.2, 0.5), 0.1, 0.92),
         light_warmth=normal(0.38, 1.0),
         exposure=math.exp(normal(0.26, 0.8)),
-        saturation=0.0 if chance(0.05) else float(np.clip(1.0 + normal(0.18, 0.8), 0.2, 1.4)),
+        saturation=0.0 if chance(0.05) else _clip(1.0 + normal(0.18, 0.8), 0.2, 1.4),
         hair_jitter=normal(0.5, 1.0),
         hat=float(rng.uniform(0.45, 1.0)) if wears_hat else 0.0,
         glasses=spectacles,
@@ -117,7 +121,7 @@ def draw_nuisance(seed: int, person: int, index: int, *, difficulty: float) -> N
         blur_sigma=positive(0.45, 2.2),
         low_resolution=1.0 + positive(0.45, 3.5),
         noise_sigma=positive(3.5, 16.0),
-        jpeg_quality=int(np.clip(95 - positive(16.0, 70.0), 25, 95)),
+        jpeg_quality=int(95 - positive(16.0, 70.0)),
         landmark_jitter=0.9 * min(difficulty, 2.0),
         detail=int(rng.integers(1 << 30)),
     )

@@ -18,7 +18,7 @@ from marginface.drawn.geometry import Head, camera_from_head, look_at_head, rota
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 
-_RAY_SPACING = 2.0
+_RAY_SPACING = 2.4
 """Pixels of the picture between two rays; the surface between them is interpolated."""
 
 
@@ -64,7 +64,7 @@ def draw_head(
 
     tone = skin.tone(who)
     hair_colour = hair.colour(who)
-    skin.paint_skin(canvas, who, tone)
+    skin.paint_skin(canvas, who, head, tone)
     features.paint_nostrils(canvas, who, head)
     features.paint_mouth(canvas, who, picture, head, tone)
     skin.paint_beard(canvas, who, picture, hair_colour)

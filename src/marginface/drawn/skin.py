@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes
-from marginface.drawn.geometry import mouth_corner
+from marginface.drawn.geometry import Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 
@@ -23,7 +23,7 @@ def tone(who: Identity) -> Array:
     return linear(srgb[0] * (1 - 0.008 * yellow), srgb[1] * (1 + 0.018 * yellow), srgb[2] * (1 - 0.05 * yellow))
 
 
-def paint_skin(canvas: Canvas, who: Identity, base: Array) -> None:
+def paint_skin(canvas: Canvas, who: Identity, head: Head, base: Array) -> None:
     """Cover the whole picture with the person's skin; the outline is cut later."""
     x, y = canvas.x, canvas.y
     mottle = noise("coarse", x, y, pattern=who.pattern, scale=0.6)
@@ -46,8 +46,11 @@ def paint_skin(canvas: Canvas, who: Identity, base: Array) -> None:
         brow = np.exp(-np.square(np.square(x / 42)) - np.square(np.square((y - 42) / 14)))
         canvas.darken(EVERYWHERE, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
     for mole_x, mole_y, radius, darkness in who.moles:
-        spot = radius - np.sqrt((x - mole_x) ** 2 + (y - mole_y) ** 2)
-        canvas.darken(EVERYWHERE, (0.32, 0.2, 0.16), canvas.edge(spot, 1.2) * (canvas.z > 0) * np.float32(darkness))
+        window = canvas.window(head.front(mole_x, mole_y), radius + 3.0)
+        if window is None:
+            continue
+        spot = radius - np.sqrt(np.square(x[window] - mole_x) + np.square(y[window] - mole_y))
+        canvas.darken(window, (0.32, 0.2, 0.16), canvas.edge(spot, 1.2) * np.float32(darkness))
 
 
 def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array) -> None:
