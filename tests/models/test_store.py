@@ -93,6 +93,7 @@ def test_a_failing_last_rename_puts_the_old_model_back(folder, monkeypatch):
     with pytest.raises(WorkError, match="Input/output error"):
         save_model(model_of(seed=1), folder)
     assert load_model(folder).card.name == "seed 0"
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]
 
 
 def test_a_save_cut_off_between_its_renames_loses_nothing(folder):

@@ -53,7 +53,7 @@ class FaceModel(nn.Module):
         """16 hex digits that differ as soon as a weight, the contract or the architecture does.
 
         Embeddings are comparable only within one fingerprint. Computed anew at each call, for weights may have moved:
-        about 0.1 s for 40 M parameters.
+        some tenths of a second for 40 M parameters.
         """
         digest = hashlib.sha256()
         settings = {"backbone": config.dump(self.backbone_config), "contract": asdict(self.contract)}
