@@ -151,8 +151,8 @@ def coverage(num_trials, *, person_noise, num_replicates, num_people=40, num_non
 
 
 def test_where_pairs_share_people_it_covers_and_wilson_does_not():
-    eer, fnmr, _, wilson_alone = coverage(100, person_noise=0.8, num_replicates=150)
-    assert min(eer, fnmr) >= 0.87
+    eer, fnmr, _, wilson_alone = coverage(60, person_noise=0.8, num_replicates=120)
+    assert min(eer, fnmr) >= 0.85
     assert wilson_alone <= 0.85
 
 

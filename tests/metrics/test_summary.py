@@ -82,6 +82,14 @@ def test_what_the_data_cannot_say_is_said(settings, message):
     assert any(message in caveat for caveat in row.caveats), row.caveats
 
 
+def test_accuracy_on_a_lopsided_set_is_called_so():
+    scores, mated = bells(100, 900)
+    row = summarise(scores / 10, mated)
+    sentence = next(caveat for caveat in row.caveats if "always says" in caveat)
+    assert sentence.startswith("90.0% of the pairs are non-mated: who always says 'different' has accuracy 0.9000")
+    assert not any("always says" in caveat for caveat in summarise(*bells(500, 500)).caveats)
+
+
 def test_six_pairs_give_no_ten_fold_accuracy():
     row = summarise([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [False, False, False, True, True, True])
     assert row.accuracy is None

@@ -104,6 +104,12 @@ def test_tied_non_mated_scores_fall_together():
     assert (point.achieved_fmr, point.value, point.threshold) == (0.0, 0.5, 0.9)
 
 
+def test_a_target_of_29_in_100_allows_29_though_the_product_rounds_to_less():
+    assert int(0.29 * 100) == 28
+    point = fnmr_at_fmr(np.arange(101.0), np.arange(101) == 100, fmr=0.29)
+    assert (point.false_matches, point.achieved_fmr) == (29, 0.29)
+
+
 def test_where_nothing_may_match_the_threshold_is_one_step_above_the_highest_score():
     scores = np.array([0.9] * 100 + [0.2] * 5, np.float32)
     mated = np.arange(105) >= 100
@@ -177,6 +183,11 @@ def test_best_accuracy_is_the_best_of_all_thresholds_and_its_threshold_reaches_i
     best = best_accuracy(scores, mated)
     by_hand = max(float(np.mean((scores >= t) == mated)) for t in [*scores, np.inf])
     assert best.value == by_hand == float(np.mean((scores >= best.threshold) == mated))
+
+
+def test_of_equally_good_thresholds_the_highest_is_taken():
+    best = best_accuracy([0.1, 0.2, 0.3, 0.4], [False, True, False, True])  # from 0.15 and from 0.35: three of four
+    assert (best.num_correct, best.threshold) == (3, pytest.approx(0.35))
 
 
 def test_d_prime_is_none_without_spread():

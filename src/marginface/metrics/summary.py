@@ -25,6 +25,8 @@ from marginface.metrics.verification import (
 )
 
 FEW_IDENTITIES = 30
+MOST_OF_A_KIND = 0.6
+"""Share of one kind of pairs above which accuracy speaks of the mixture rather than of the model."""
 NUM_FOLDS = 10
 
 
@@ -118,6 +120,14 @@ def summarise(
     caveats += _caveats(ordered, num_identities, bootstrap)
     if why_not:
         caveats.append(why_not)
+    kinds = ((ordered.num_mated, "mated", "same"), (ordered.num_non_mated, "non-mated", "different"))
+    commoner, kind, answer = max(kinds)
+    if accuracy is not None and commoner > MOST_OF_A_KIND * len(values):
+        share = commoner / len(values)
+        caveats.append(
+            f"{share:.1%} of the pairs are {kind}: who always says {answer!r} has accuracy {share:.4f}, so this accuracy "
+            "cannot be compared with that of balanced sets."
+        )
     return VerificationSummary(
         num_pairs=len(values),
         num_mated=ordered.num_mated,

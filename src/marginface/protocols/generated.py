@@ -27,8 +27,9 @@ def generated_pairs(
 
     Non-mated pairs are drawn uniformly and without replacement from all pairs of images of two different people, so
     that their FMR estimates that of all pairs. (A person with many images therefore appears often; the identity
-    bootstrap knows.) Folds are by person: the people are dealt into ten, and a pair goes with the person on its left;
-    fewer than ten people have none.
+    bootstrap knows.) Both kinds of pairs are dealt at random into ten folds of equal size and share; where there are
+    fewer than ten of a kind there are none. (Folds by person would be as unequal as the people, and the mean over them
+    not the accuracy of the pairs; what the folds share is one threshold.)
 
     Args:
         labels: (N,) identity of each image.
@@ -56,9 +57,9 @@ def generated_pairs(
 
     left, right = np.concatenate([mated, non_mated], axis=1)
     fold = None
-    if len(people) >= NUM_FOLDS:
-        fold_of_person = np.random.default_rng((seed, 2)).permutation(len(people)) % NUM_FOLDS
-        fold = fold_of_person[person_of[left]]
+    if min(mated.shape[1], wanted) >= NUM_FOLDS:
+        rng = np.random.default_rng((seed, 2))
+        fold = np.concatenate([rng.permutation(count) % NUM_FOLDS for count in (mated.shape[1], wanted)])
     return Pairs(name, left, right, person_of[left] == person_of[right], fold)
 
 
