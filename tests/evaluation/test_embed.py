@@ -90,6 +90,13 @@ def test_raw_pixels_ignore_brightness_and_contrast_and_give_zeros_for_one_colour
     assert raw_pixels(torch.full((1, 32, 32, 3), 77, dtype=torch.uint8)).abs().max() < 0.1
 
 
+def test_raw_pixels_flip_left_and_right(faces: RecordSource) -> None:
+    images = images_of(faces)
+    mirrored = torch.from_numpy(np.stack([np.fliplr(image) for image in images.numpy()]))
+    expected = raw_pixels(images) + raw_pixels(mirrored)
+    torch.testing.assert_close(SMALL.embed(images, flip="sum"), expected)
+
+
 def test_untrained_is_the_seeds_network() -> None:
     config = MobileFaceNetConfig(embedding_dim=16)
     first, same, other = (untrained(config, contract=InputContract(input_size=32), seed=s) for s in (3, 3, 4))

@@ -129,3 +129,9 @@ def test_config_round_trip_and_refusals() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             EvaluationConfig(**{"name": "a", "data": "x", "protocol": GeneratedConfig(), **setting})
+
+
+@pytest.mark.parametrize(("pairs", "target", "support"), [(31_000, 1e-3, "supported"), (400, 1e-2, "thin")])
+def test_headline_is_the_strictest_rate_supported_or_the_least_thin(pairs: int, target: float, support: str) -> None:
+    point = evaluation("trained", pairs=pairs, folds=False).to_json()["headline_point"]
+    assert (point["target_fmr"], point["support"]) == (target, support)

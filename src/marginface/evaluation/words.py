@@ -71,7 +71,10 @@ def headline(record: Mapping[str, Any], others: Sequence[Mapping[str, Any]] = ()
             f"refuses as many true pairs. The data supports none of the false match rates that were asked for."
         )
     fmr, fnmr = point["achieved_fmr"], point["fnmr"]
-    strangers = "no pair" if fmr["errors"] == 0 else f"{one_in(fmr['value'])} pairs"
+    often = one_in(fmr["value"])
+    strangers = (
+        "no pair" if fmr["errors"] == 0 else f"{often} pairs" if often.startswith("one") else f"{often} of pairs"
+    )
     said = (
         f"At the threshold {point['threshold']:.3f}, {name} takes {strangers} of strangers for the same person "
         f"({fmr['errors']:,} of {fmr['trials']:,}) and refuses {percent_of(fnmr)} {interval_of(fnmr)} of true "
