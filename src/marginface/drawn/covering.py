@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, noise
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, noise, unit
 from marginface.drawn.geometry import Head
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -46,8 +46,8 @@ def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) ->
     rows = (slice(int(below[0]), None), slice(None))
     x, y = canvas.camera_x[rows] - np.float32(middle), canvas.camera_y[rows]
     half = 0.84 * who.jaw_width + 0.0035 * np.clip(y - 120.0, 0.0, None) ** 2
-    round_off = np.clip(1.0 - (x / half) ** 2, 0.0, 1.0)
-    value = 0.12 + (0.16 + 0.34 * np.clip((y - 112.0) / 60.0, 0.0, 1.0)) * np.sqrt(round_off)
+    round_off = unit(1.0 - (x / half) ** 2)
+    value = 0.12 + (0.16 + 0.34 * unit((y - 112.0) / 60.0)) * np.sqrt(round_off)
     neck = shade_like(tone, 0.35) * value
     canvas.paint(rows, neck, canvas.edge(np.minimum(half - np.abs(x), y - 40.0), 2.0))
     cloth = _dye(rng) * np.float32(0.7)
@@ -69,7 +69,7 @@ def paint_hat(canvas: Canvas, picture: Nuisance, rim: Array, light: Array) -> No
     bottom = 78.0 - 46.0 * picture.hat
     inside = np.minimum(canvas.y - bottom - 0.0016 * canvas.x**2, rim + 9.0 + 0.12 * (canvas.y - bottom))
     canvas.darken(EVERYWHERE, (0.5, 0.47, 0.46), canvas.edge(inside + 9.0, 14.0) * canvas.edge(rim) * 0.7)
-    band = 0.8 + 0.2 * np.clip((canvas.y - bottom - 12.0) / 2.0, 0.0, 1.0)
+    band = 0.8 + 0.2 * unit((canvas.y - bottom - 12.0) / 2.0)
     weave = 1.0 + 0.05 * noise("fine", canvas.camera_x, canvas.camera_y, pattern=picture.detail, scale=1.0)
     canvas.paint(EVERYWHERE, cloth * (0.3 + 0.7 * light) * (band * weave), canvas.edge(inside, 1.5))
 

@@ -48,11 +48,19 @@ class Head:
 
     def front(self, x: float, y: float) -> npt.NDArray[np.float64]:
         """Return the point (3,) of the front surface before (x, y)."""
-        at = np.full((1, 1), y, np.float32)
-        a, b, z0 = (float(v[0, 0]) for v in self.slice_at(at))
-        bump = float(self.relief_at(np.full((1, 1), x, np.float32), at)[0, 0])
-        reach = 1.0 + bump / min(a, b)
+        row = round((y + _TABLE_Y) / _TABLE_STEP)
+        a, b, z0 = (float(v) for v in self.slices[:, min(max(row, 0), self.slices.shape[1] - 1)])
+        reach = 1.0 + self._relief_at_point(x, y) / min(a, b)
         return np.array([x, y, z0 + b * math.sqrt(max(reach**2 - (x / a) ** 2, 0.0))])
+
+    def _relief_at_point(self, x: float, y: float) -> float:
+        """Return what `relief_at` does for one point, without the cost of arrays."""
+        column = min(max(x + RELIEF_X, 0.0), 2.0 * RELIEF_X - 1.0)
+        row = min(max(y + RELIEF_Y, 0.0), 2.0 * RELIEF_Y - 1.0)
+        j, i = int(column), int(row)
+        (p, q), (r, s) = self.relief[i : i + 2, j : j + 2].tolist()
+        right, up = column - j, row - i
+        return float((p + (q - p) * right) * (1.0 - up) + (r + (s - r) * right) * up)
 
 
 def sample(field: Array, x: Array, y: Array) -> Array:
@@ -195,12 +203,15 @@ def _bump(dx: Array, dy: Array, width: float, height: float) -> Array:
 
 def _smile_fold(identity: Identity, smile: float) -> Array:
     """Return the fold that runs from the wing of the nose past the corner of the mouth."""
-    x, y = frontal_grid()
+    x, every_y = frontal_grid()
     top, bottom = identity.nose_tip_height - 4, identity.mouth_height - 6
+    rows = slice(int(bottom - 8) + RELIEF_Y, int(top + 8) + RELIEF_Y)  # it is 0 elsewhere
+    y = every_y[rows]
     along = np.clip((top - y) / (top - bottom), 0, 1)
     middle = identity.nose_width + 3 + (identity.mouth_width - identity.nose_width + 7 + 3 * smile) * along**0.8
     fade = np.clip((top + 6 - y) / 8, 0, 1) * np.clip((y - bottom + 8) / 12, 0, 1)
-    fold: Array = np.exp(-0.5 * ((np.abs(x) - middle) / 2.2) ** 2) * fade
+    fold: Array = np.zeros((every_y.size, x.size), np.float32)
+    fold[rows] = np.exp(-0.5 * np.square((np.abs(x) - middle) / 2.2)) * fade
     return fold
 
 

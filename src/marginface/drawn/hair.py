@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes, unit
 from marginface.drawn.geometry import Head
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -69,10 +69,10 @@ def _thickness(canvas: Canvas, who: Identity, picture: Nuisance, length: float) 
     volume = who.hair_volume * (1.0 + 0.18 * picture.hair_jitter) * (1.0 + 0.5 * who.hair_curl)
     if who.hairline > 86:
         volume *= 0.4
-    rise = np.clip((canvas.y - 15.0) / 55.0, 0.0, 1.0)
+    rise = unit((canvas.y - 15.0) / 55.0)
     low_share = 0.32 if length > -35 else 0.85
     thick = volume * (low_share + (1.0 - low_share) * rise)
-    end = np.clip((canvas.y - length) / 10.0, 0.0, 1.0)
+    end = unit((canvas.y - length) / 10.0)
     thickness: Array = thick * end - 12.0 * (1.0 - end)
     return thickness
 
@@ -99,7 +99,7 @@ def paint_before(canvas: Canvas, who: Identity, picture: Nuisance, coat: Coat, r
         - 26.0 * np.square(np.square(side / 66.0))
     )
     if who.fringe > 0:
-        swing = np.clip(np.abs(x - who.hair_parting - 5.0 * picture.hair_jitter) / 26.0, 0.0, 1.0)
+        swing = unit(np.abs(x - who.hair_parting - 5.0 * picture.hair_jitter) / 26.0)
         line = line - (who.fringe + 3.0 * picture.hair_jitter) * swing * np.exp(-np.square(np.square(side / 62)))
     top = y - line
     forward = 10.0 if coat.length > -35 else 20.0 + 0.5 * who.hair_volume

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes, unit
 from marginface.drawn.geometry import Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -84,7 +84,7 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
 
 def bend(normals: Array, gx: Array, gy: Array) -> Array:
     """Return (3, h, w) unit normals of the surface with its relief, from the slices' normals and the slopes."""
-    front = np.clip(normals[2], 0.0, 1.0)
+    front = unit(normals[2])
     bent = np.stack([normals[0] - gx * front, normals[1] - gy * front, normals[2]])
     bent *= 1.0 / np.sqrt(along(bent, bent) + np.float32(1e-6))
     return bent
@@ -112,13 +112,13 @@ def light(picture: Nuisance, view: npt.NDArray[np.float64], normals: Array, holl
     facing = along(normals, towards)
     sky = 0.86 + 0.14 * along(normals, above)
     depth = view[2].astype(np.float32)
-    sky *= 0.72 + 0.28 * np.clip(along(normals, depth), 0.0, 1.0)
+    sky *= 0.72 + 0.28 * unit(along(normals, depth))
     open_sky = 1.0 - np.clip(hollow * np.float32(0.05), 0.0, 0.36)
     ambient = sky * open_sky * np.float32(1.04 * (1.0 - 0.72 * picture.light_strength))
     strength = np.float32(1.32 * picture.light_strength) * (0.45 + 0.55 * open_sky)
     out = np.empty((3, *facing.shape), np.float32)
     for channel, wrap in enumerate((0.36, 0.24, 0.2)):
-        lit = np.clip((facing + np.float32(wrap)) * np.float32(1.0 / (1.0 + wrap)), 0.0, 1.0)
+        lit = unit((facing + np.float32(wrap)) * np.float32(1.0 / (1.0 + wrap)))
         out[channel] = ambient + strength * lit * np.sqrt(lit)
     return out
 
@@ -127,7 +127,7 @@ def shine(who: Identity, picture: Nuisance, view: npt.NDArray[np.float64], norma
     """Return (h, w) the skin's gloss: a Blinn highlight of medium width."""
     half = light_direction(picture) + np.array([0.0, 0.0, 1.0])
     half = (view.T @ (half / (np.linalg.norm(half) + 1e-9))).astype(np.float32)
-    peak = np.clip(along(normals, half), 0.0, 1.0)
+    peak = unit(along(normals, half))
     for _ in range(4):
         peak = peak * peak
     return peak * np.float32(0.30 * who.gloss * (0.25 + picture.light_strength))
