@@ -92,7 +92,7 @@ class Evaluation:
         """The short form."""
         eer, accuracy = self.summary.equal_error_rate, self.summary.accuracy
         found = accuracy_of(self.summary)
-        telling = found if found is not None and found["trivial"] <= words.MOST_TRIVIAL else None
+        telling = None if words.lopsided({"accuracy": found}) else found
         fields: dict[str, Any] = {"name": self.name}
         for word, value, interval in (
             ("accuracy", accuracy and accuracy.mean, accuracy and accuracy.interval),

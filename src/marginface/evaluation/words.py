@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MOST_TRIVIAL = 0.6
-"""Where one answer for all comparisons would be right more often than this, accuracy is no measure."""
+from marginface.metrics.summary import MOST_OF_A_KIND
 
 Estimate = Mapping[str, Any]
 """`{"value", "low", "high", ...}`: rates in 0..1 with the two ends of their 95 % interval, which may be None."""
@@ -104,12 +103,6 @@ def limits(record: Mapping[str, Any]) -> list[str]:
             f"{count_of(counts['broken'], 'image', 'images')} could not be decoded and took no part; the "
             f"{count_of(counts['pairs_left_out'], 'comparison', 'comparisons')} with them are missing from all numbers."
         )
-    accuracy = record["accuracy"]
-    if accuracy is not None and accuracy["trivial"] > MOST_TRIVIAL:
-        said.append(
-            f"Accuracy says little here: with {counts['mated']:,} mated and {counts['non_mated']:,} non-mated "
-            f"comparisons, the same answer to all of them would be right in {percent(accuracy['trivial'])}."
-        )
     smallest = min(counts["mated"], counts["non_mated"])
     if smallest:
         said.append(
@@ -117,6 +110,12 @@ def limits(record: Mapping[str, Any]) -> list[str]:
             "possible (rule of three, 95 %)."
         )
     return said
+
+
+def lopsided(record: Mapping[str, Any]) -> bool:
+    """Return whether one answer for all comparisons is right so often that accuracy is no measure."""
+    accuracy = record["accuracy"]
+    return accuracy is not None and accuracy["trivial"] > MOST_OF_A_KIND
 
 
 def one_line(name: str, *, accuracy: Estimate | None, eer: Estimate) -> str:
