@@ -47,7 +47,7 @@ def paint_neck(canvas: Canvas, who: Identity, picture: Nuisance, tone: Array) ->
     x, y = canvas.camera_x[rows] - np.float32(middle), canvas.camera_y[rows]
     half = 0.84 * who.jaw_width + 0.0035 * np.clip(y - 120.0, 0.0, None) ** 2
     round_off = unit(1.0 - (x / half) ** 2)
-    value = 0.12 + (0.16 + 0.34 * unit((y - 112.0) / 60.0)) * np.sqrt(round_off)
+    value = 0.18 + (0.22 + 0.34 * unit((y - 112.0) / 60.0)) * np.sqrt(round_off)
     neck = shade_like(tone, 0.35) * value
     canvas.paint(rows, neck, canvas.edge(np.minimum(half - np.abs(x), y - 40.0), 2.0))
     cloth = _dye(rng) * np.float32(0.7)

@@ -73,7 +73,8 @@ def _thickness(canvas: Canvas, who: Identity, picture: Nuisance, length: float) 
     low_share = 0.32 if length > -35 else 0.85
     thick = volume * (low_share + (1.0 - low_share) * rise)
     end = unit((canvas.y - length) / 10.0)
-    thickness: Array = thick * end - 12.0 * (1.0 - end)
+    taper = unit((canvas.y - length) / (48.0 if length > -35 else 10.0))  # short hair lies close where it ends
+    thickness: Array = thick * taper - 12.0 * (1.0 - end)
     return thickness
 
 
