@@ -8,6 +8,9 @@ alike; ratios are medians over repetitions of head / bare products of that repet
 when others use the machine; wall ratios do. Memory is the peak above weights and inputs of a process of its own,
 gradients included.
 
+Many short parallel loops suffer on a busy machine: threads that wait for one which has lost its core spin, and spinning
+counts as CPU time. OMP_WAIT_POLICY=passive (set before Python starts) avoids that; it is printed with the results.
+
 Letters: B batch, C classes, D embedding.
 """
 
@@ -190,6 +193,7 @@ def main() -> None:
         print_peak(args, args.memory_of, args.classes[0])
         return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, {os.cpu_count()} cores")
+    print(f"OMP_WAIT_POLICY {os.environ.get('OMP_WAIT_POLICY', 'not set')}")
     for num_classes in args.classes:
         time_cell(args, num_classes)
 
