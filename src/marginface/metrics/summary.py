@@ -81,7 +81,7 @@ def summarise(
         identity_right: (N,) the person on the right.
         folds: (N,) fold of each pair; None cuts the pair order into ten, as the papers do.
         fmr_targets: for `fnmr_at_fmr`.
-        num_replicates: of the bootstrap; 0 leaves it out. A thousand take 0.3 s for 6,000 pairs, some 20 s for a
+        num_replicates: of the bootstrap; 0 leaves it out. A thousand take 0.5 s for 6,000 pairs and about a minute for a
             million.
         confidence: of all intervals.
         seed: of the bootstrap.
@@ -125,8 +125,8 @@ def summarise(
     if accuracy is not None and commoner > MOST_OF_A_KIND * len(values):
         share = commoner / len(values)
         caveats.append(
-            f"{share:.1%} of the pairs are {kind}: who always says {answer!r} has accuracy {share:.4f}, so this accuracy "
-            "cannot be compared with that of balanced sets."
+            f"{share:.1%} of the pairs are {kind}: who always says {answer!r} has accuracy {share:.4f}, so this "
+            "accuracy cannot be compared with that of balanced sets."
         )
     return VerificationSummary(
         num_pairs=len(values),
