@@ -30,8 +30,8 @@ from marginface.heads.workspace import Workspace
 CLASSES_PER_CHUNK = 4096
 """At a batch of 128 and 512 dimensions a chunk is 2 MiB of logits and 8 MiB of centres: it stays in a CPU's last cache.
 
-Measured on two cores with 32 MiB of it: 1,024 to 8,192 cost the same within 5 % on a quiet machine; where others use the
-cores, fewer and larger chunks lose less time in waiting for a thread that has been put aside (4,096: a quarter less CPU
+Measured on two cores with 32 MiB of it: 1,024 to 8,192 cost the same within 5 % on a quiet machine; where others use
+the cores, fewer and larger chunks lose less time in waiting for a thread that has been put aside (4,096: a quarter less CPU
 time than 2,048).
 """
 
