@@ -3,7 +3,7 @@
 A score is a similarity, higher is more alike; a match is `score >= threshold`.
 """
 
-from marginface.metrics.identity_bootstrap import BootstrapIntervals, identity_bootstrap
+from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.intervals import Interval, wider, wilson
 from marginface.metrics.kfold import FoldDecisions, KFoldAccuracy, contiguous_folds, k_fold_accuracy, k_fold_decisions
 from marginface.metrics.sorted_scores import SortedScores, sort_scores

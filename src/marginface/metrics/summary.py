@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from marginface.metrics.identity_bootstrap import BootstrapIntervals, identity_bootstrap
+from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.intervals import wider, wilson
 from marginface.metrics.kfold import KFoldAccuracy, contiguous_folds, k_fold_accuracy, k_fold_decisions
 from marginface.metrics.sorted_scores import SortedScores, checked, sort_scores
@@ -81,7 +81,7 @@ def summarise(
         identity_right: (N,) the person on the right.
         folds: (N,) fold of each pair; None cuts the pair order into ten, as the papers do.
         fmr_targets: for `fnmr_at_fmr`.
-        num_replicates: of the bootstrap; 0 leaves it out. A thousand take 0.5 s for 6,000 pairs and about a minute for a
+        num_replicates: of the bootstrap; 0 leaves it out. A thousand take 0.5 s for 6,000 pairs, a minute for a
             million.
         confidence: of all intervals.
         seed: of the bootstrap.

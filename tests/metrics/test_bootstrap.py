@@ -9,7 +9,7 @@ import pytest
 
 from marginface.errors import InputError
 from marginface.metrics import equal_error_rate, fnmr_at_fmr, identity_bootstrap, k_fold_decisions, wilson
-from marginface.metrics.identity_bootstrap import (
+from marginface.metrics.bootstrap import (
     _Accuracy,
     _EqualErrorRate,
     _FnmrAtFmr,
