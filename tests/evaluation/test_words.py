@@ -31,6 +31,13 @@ def test_one_in(rate: float, said: str) -> None:
     assert words.one_in(rate).replace("\u00a0", " ") == said
 
 
+@pytest.mark.parametrize(
+    ("lowest", "highest", "said"), [(-0.5, 0.99, "0.312"), (0.3, 0.36, "0.3123"), (0.312, 0.3125, "0.312346")]
+)
+def test_scores_that_lie_close_get_more_decimals(lowest: float, highest: float, said: str) -> None:
+    assert words.score_of(0.3123456, {"scores": {"edges": [lowest, highest]}}) == said
+
+
 def test_rate_names() -> None:
     assert [words.rate_name(r).replace("\u00a0", " ") for r in (1e-2, 1e-3, 1e-4, 1e-6)] == [
         "1 %",

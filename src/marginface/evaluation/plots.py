@@ -22,6 +22,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
+from . import words
+
 # Okabe & Ito (2008): told apart with every common kind of colour vision. The system the report is about is the first.
 SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9")
 LINE_STYLES = ("-", (0, (5, 2)), (0, (1, 1.4)), "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
@@ -157,7 +159,7 @@ def _draw_histogram(axes: Axes, record: Mapping[str, Any]) -> None:
         axes.axvline(point["threshold"], color=INK, lw=1.2, ls=(0, (4, 2)))
         far_right = point["threshold"] > left + 0.75 * (right - left)
         axes.annotate(
-            f"threshold {point['threshold']:.3f}",
+            f"threshold {words.score_of(point['threshold'], record)}",
             (point["threshold"], 0.98),
             xycoords=("data", "axes fraction"),
             xytext=(-4 if far_right else 4, 0),
@@ -187,6 +189,7 @@ def norm_plot(record: Mapping[str, Any]) -> Plot | None:
         left.set_title("All images")
         left.set_xlabel("Norm of the embedding")
         left.set_ylabel("Images")
+        left.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
         for kind, colour, marker in (("non_mated", NON_MATED, "x"), ("mated", MATED, "o")):
             sample = norms["pairs"][kind]
             word = "different people" if kind == "non_mated" else "same person"
@@ -196,9 +199,10 @@ def norm_plot(record: Mapping[str, Any]) -> Plot | None:
         right.set_title("Pairs")
         right.set_xlabel("Smaller norm of the pair")
         right.set_ylabel("Score")
-        top = max([0.0, *norms["pairs"]["mated"]["score"], *norms["pairs"]["non_mated"]["score"]])
-        right.set_ylim(top=top + 0.28)  # room for the legend above the points
-        right.set_yticks([tick for tick in right.get_yticks() if right.get_ylim()[0] <= tick <= top + 0.05])
+        low, high = right.get_ylim()
+        right.set_yticks([tick for tick in right.get_yticks() if low <= tick <= high])
+        right.set_ylim(low, high + 0.18 * (high - low))  # room for the legend above the points
+        right.ticklabel_format(useOffset=False)
         right.legend(loc="upper left", fontsize=8.5, markerscale=1.6, ncols=2, columnspacing=1, handletextpad=0.2)
         return finish(
             figure,

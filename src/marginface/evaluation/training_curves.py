@@ -99,14 +99,15 @@ def training_plot(curves: Mapping[str, Any]) -> Plot | None:
                 axes.plot(at, values, color=SYSTEM_COLOURS[0], lw=0.8, alpha=0.35)
                 axes.plot(at, _smooth(values), color=SYSTEM_COLOURS[0], lw=1.8)
             if field in ("loss", "mean_norm", "lr", "evaluations"):
-                axes.set_ylim(bottom=0)
+                axes.set_ylim(0, 1.06 * axes.get_ylim()[1])
         for axes in axes_list[len(panels) :]:
             axes.set_visible(False)
         return finish(
             figure,
             name="training",
             title="Training",
-            caption="Faint: averages of neighbouring steps; strong: smoothed. Bars and bands are 95 % intervals.",
+            caption="Faint: averages of neighbouring steps; strong: smoothed."
+            + (" Bands around errors are 95 % intervals." if evaluations else ""),
             alt=f"Curves over {curves['num_steps']:,} training steps: " + ", ".join(t.lower() for _, t in panels) + ".",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,14 @@ def rate_name(rate: float) -> str:
     return f"{100 * rate:g}\u00a0%" if rate >= 1e-4 else f"{rate:.0e}".replace("e-0", "e-")
 
 
+def score_of(score: float, record: Mapping[str, Any]) -> str:
+    """Return a score with three decimals, and more where a record's scores lie so close that three would not do."""
+    edges = record["scores"]["edges"]
+    spread = edges[-1] - edges[0]
+    digits = 3 if spread <= 0 else max(3, min(8, 2 - math.floor(math.log10(spread))))
+    return f"{score:.{digits}f}"
+
+
 def one_in(rate: float) -> str:
     """Return `one in 97` for 0.0103; rates above a third are better said as percentages."""
     if rate <= 0:
@@ -75,8 +84,8 @@ def headline(record: Mapping[str, Any], others: Sequence[Mapping[str, Any]] = ()
         "no pair" if fmr["errors"] == 0 else f"{often} pairs" if often.startswith("one") else f"{often} of pairs"
     )
     said = (
-        f"At the threshold {point['threshold']:.3f}, {name} takes {strangers} of strangers for the same person "
-        f"({fmr['errors']:,} of {fmr['trials']:,}) and refuses {percent_of(fnmr)} {interval_of(fnmr)} of true "
+        f"At the threshold {score_of(point['threshold'], record)}, {name} takes {strangers} of strangers for the same "
+        f"person ({fmr['errors']:,} of {fmr['trials']:,}) and refuses {percent_of(fnmr)} {interval_of(fnmr)} of true "
         f"pairs ({fnmr['errors']:,} of {fnmr['trials']:,})."
     )
     compared = [
