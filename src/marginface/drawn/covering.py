@@ -67,7 +67,7 @@ def paint_hat(canvas: Canvas, picture: Nuisance, rim: Array, light: Array) -> No
     rng = np.random.default_rng([picture.detail, 4])
     cloth = _dye(rng)
     bottom = 78.0 - 46.0 * picture.hat
-    inside = np.minimum(canvas.y - bottom - 0.0016 * canvas.x**2, rim + 9.0 + 0.12 * (canvas.y - bottom))
+    inside = np.minimum(canvas.y - bottom - 0.0016 * canvas.x**2, rim + 3.0 + 0.16 * (canvas.y - bottom))
     canvas.darken(EVERYWHERE, (0.5, 0.47, 0.46), canvas.edge(inside + 9.0, 14.0) * canvas.edge(rim) * 0.7)
     band = 0.8 + 0.2 * unit((canvas.y - bottom - 12.0) / 2.0)
     weave = 1.0 + 0.05 * noise("fine", canvas.camera_x, canvas.camera_y, pattern=picture.detail, scale=1.0)
