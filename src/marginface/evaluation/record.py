@@ -16,7 +16,6 @@ from marginface.metrics import (
     error_rates,
     score_histogram,
     support_sentence,
-    wilson,
 )
 
 from .pair_strips import hardest
@@ -33,7 +32,7 @@ SAMPLED_PAIRS = 400
 def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     """Return the record of an evaluation; `json.dumps(..., allow_nan=False)` takes it."""
     summary, comparisons, table = evaluation.summary, evaluation.comparisons, evaluation.table
-    points = [_operating_point(p, summary.confidence) for p in summary.fnmr_at_fmr]
+    points = [_operating_point(p) for p in summary.fnmr_at_fmr]
     headline = _headline(points)
     curve = error_rates(comparisons.score, comparisons.mated).thinned(600)
     histogram = score_histogram(comparisons.score, comparisons.mated, num_bins=80 if summary.num_mated >= 1000 else 40)
@@ -103,7 +102,7 @@ def accuracy_of(summary: VerificationSummary) -> dict[str, Any] | None:
     }
 
 
-def _operating_point(point: OperatingPoint, confidence: float) -> dict[str, Any]:
+def _operating_point(point: OperatingPoint) -> dict[str, Any]:
     record: dict[str, Any] = {
         "target_fmr": point.target_fmr,
         "support": point.support,
@@ -118,7 +117,7 @@ def _operating_point(point: OperatingPoint, confidence: float) -> dict[str, Any]
         assert point.false_non_matches is not None
         record["achieved_fmr"] = _estimate(
             point.achieved_fmr,
-            wilson(point.false_matches, point.num_non_mated, confidence),
+            point.fmr_interval,
             errors=point.false_matches,
             trials=point.num_non_mated,
         )
