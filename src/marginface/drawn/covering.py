@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, noise, unit
-from marginface.drawn.geometry import Head
+from marginface.drawn.head import Head
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 from marginface.drawn.skin import shade_like

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from marginface.drawn.canvas import Array, Canvas, linear, mix, noise, planes, unit
-from marginface.drawn.geometry import Head, mouth_corner
+from marginface.drawn.head import Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.drawn import camera, geometry, render
+from marginface.drawn.head import Head, build_head
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 from marginface.images.align import similarity_transform
@@ -30,7 +31,7 @@ class Picture:
 
 def draw_crop(identity: Identity, nuisance: Nuisance, *, size: int = 112) -> Picture:
     """Return the aligned crop, as a detector with the picture's `landmark_jitter` would have cut it."""
-    head = geometry.build_head(identity, nuisance)
+    head = build_head(identity, nuisance)
     true = _photograph_landmarks(identity, nuisance, head)
     rng = np.random.default_rng([nuisance.detail, 0])
     found = true + rng.normal(0.0, 1.0, true.shape) * nuisance.landmark_jitter
@@ -39,12 +40,12 @@ def draw_crop(identity: Identity, nuisance: Nuisance, *, size: int = 112) -> Pic
 
 def draw_photograph(identity: Identity, nuisance: Nuisance) -> Picture:
     """Return the picture that is not aligned, `PHOTOGRAPH_SIZE` pixels wide: the head as it was held."""
-    head = geometry.build_head(identity, nuisance)
+    head = build_head(identity, nuisance)
     true = _photograph_landmarks(identity, nuisance, head)
     return _draw(identity, nuisance, head, true, np.eye(2, 3), PHOTOGRAPH_SIZE)
 
 
-def _photograph_landmarks(identity: Identity, nuisance: Nuisance, head: geometry.Head) -> npt.NDArray[np.float64]:
+def _photograph_landmarks(identity: Identity, nuisance: Nuisance, head: Head) -> npt.NDArray[np.float64]:
     on_head = geometry.landmarks_on_head(identity, nuisance, head)
     return on_head @ geometry.camera_from_head(nuisance).T + PHOTOGRAPH_SIZE / 2
 
@@ -52,7 +53,7 @@ def _photograph_landmarks(identity: Identity, nuisance: Nuisance, head: geometry
 def _draw(
     identity: Identity,
     nuisance: Nuisance,
-    head: geometry.Head,
+    head: Head,
     true: npt.NDArray[np.float64],
     pixel_from_photograph: npt.NDArray[np.float64],
     size: int,

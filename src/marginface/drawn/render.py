@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from marginface.drawn import covering, features, hair, skin
 from marginface.drawn.canvas import EVERYWHERE, Array, Canvas
-from marginface.drawn.geometry import Head, camera_from_head, look_at_head, rotation, sample
+from marginface.drawn.geometry import camera_from_head, look_at_head, rotation
+from marginface.drawn.head import Head, sample
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 

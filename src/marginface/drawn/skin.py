@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes, unit
-from marginface.drawn.geometry import Head, mouth_corner
+from marginface.drawn.head import Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
 
