@@ -87,8 +87,8 @@ class OperatingPoint:
     interval: Interval | None
     """Of the FNMR. Wilson treats the threshold as given and pairs as independent; `summarise` does better."""
     fmr_interval: Interval | None
-    """Of the FMR of this threshold among other people: what a user of the threshold is exposed to. The threshold counts as
-    given; it was chosen on these very pairs, so that nominal 95 % hold some 90 % in simulation."""
+    """Of the FMR of this threshold among other people: what a user of the threshold is exposed to.
+    The threshold counts as given; it was chosen on these very pairs, so nominal 95 % hold some 90 % in simulation."""
 
 
 @dataclass(frozen=True)
