@@ -27,7 +27,7 @@ _WHERE = {
     "WorkError": "marginface.errors",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

@@ -63,7 +63,7 @@ def load(cls: type[T], mapping: Mapping[str, Any], *, path: str = "") -> T:
     """
     if not isinstance(mapping, Mapping):
         raise InputError(f"{path or 'the recipe'}: expected a mapping of settings, got {mapping!r}.")
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type] # a class is hashable, mypy cannot know it of a TypeVar
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
@@ -139,11 +139,10 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(parent)
     for key, value in child.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if both and value.get("kind", old.get("kind")) == old.get("kind"):
-            merged[key] = merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            same_kind = value.get("kind", old.get("kind")) == old.get("kind")
+            merged[key] = merge(old, value) if same_kind else value
     return merged
 
 

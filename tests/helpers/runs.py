@@ -51,7 +51,9 @@ def start_marginface(*words: str | Path, torchrun: int | None = None, **environm
     )
 
 
-def marginface(*words: str | Path, torchrun: int | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def marginface(
+    *words: str | Path, torchrun: int | None = None, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end and return exit code and output."""
     process = start_marginface(*words, torchrun=torchrun)
     out, err = process.communicate(timeout=timeout)

@@ -62,8 +62,9 @@ def evaluate(
         seed=seed,
         skip_broken=skip_broken,
     )
-    raw = [RawPixels()] if baseline or model == "raw-pixels" else []
     learned = [] if model == "raw-pixels" else [load_model(resolve_model_folder(model))]
+    size = learned[0].contract.input_size if learned else 112
+    raw = [RawPixels(input_size=size)] if baseline or not learned else []
     source = open_records(data)
     with progress_bars() as show:
         evaluations = evaluate_systems(

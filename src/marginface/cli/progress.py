@@ -31,12 +31,15 @@ def progress_bars() -> Iterator[Show]:
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
         started: dict[str, float] = {}
+        before = time.monotonic()  # a new kind of work began when the one before it was last heard of
 
         def show(what: str, done: int, total: int) -> None:
+            nonlocal before
             if what not in tasks:
-                started[what] = time.monotonic()
+                started[what] = before
                 tasks[what] = bars.add_task(what, total=total, rate="")
-            rate = done / max(time.monotonic() - started[what], 1e-9)
+            before = time.monotonic()
+            rate = done / max(before - started[what], 1e-9)
             bars.update(tasks[what], completed=done, total=total, rate=f"{rate:,.0f}/s")
 
         yield show
@@ -45,10 +48,12 @@ def progress_bars() -> Iterator[Show]:
 def _lines() -> Show:
     started: dict[str, float] = {}
     last: dict[str, float] = {}
+    before = time.monotonic()
 
     def show(what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        began = started.setdefault(what, now)
+        nonlocal before
+        began = started.setdefault(what, before)
+        before = now = time.monotonic()
         if now - last.setdefault(what, now) < SECONDS_BETWEEN_LINES and done < total:
             return
         last[what] = now

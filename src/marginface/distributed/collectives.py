@@ -39,4 +39,5 @@ def sum_without_dividing(state: None, bucket: Any) -> torch.futures.Future[Tenso
     """A DDP communication hook that sums gradients; DDP's own would divide by the number of ranks afterwards."""
     work = dist.all_reduce(bucket.buffer(), async_op=True)
     assert work is not None
-    return work.get_future().then(lambda future: future.value()[0])
+    summed: torch.futures.Future[Tensor] = work.get_future().then(lambda future: future.value()[0])
+    return summed

@@ -114,7 +114,7 @@ def fingerprint_of(records: RecordSource) -> str:
 def _card(config: TrainConfig, records: RecordSource, name: str, command: str) -> ModelCard:
     return ModelCard(
         name=name,
-        description=f"{config.backbone.kind} with a {config.head.margin.kind} margin, {config.data.input_size} pixels.",
+        description=f"{config.backbone.kind}, margin {config.head.margin.kind}, {config.data.input_size} pixels.",
         training_data=f"{len(records):,} images of {len(records.identities):,} people from {records.location}",
         licence="Not stated. The terms of the training data bind the weights too.",
         provenance=Provenance(

@@ -16,11 +16,10 @@ from pathlib import Path
 from marginface import config as recipes
 from marginface.drawn import DrawnPeople, write_contact_sheet, write_tar
 from marginface.errors import WorkError
-from marginface.evaluation.baselines import RawPixels
+from marginface.evaluation.baselines import RawPixels, untrained
 from marginface.evaluation.report import write_report
 from marginface.evaluation.run import Evaluation, evaluate_systems
-from marginface.images.normalize import InputContract
-from marginface.models import FaceModel, ModelCard, load_model
+from marginface.models import load_model
 from marginface.records.open import open_records
 from marginface.training.config import TrainConfig
 from marginface.training.run_folder import RunFolder
@@ -81,7 +80,11 @@ def run_demo(out: Path, *, bars: Bars, workers: int = 2, command: str = "") -> D
     source = open_records(judged.data)
     with bars() as show:
         evaluations = evaluate_systems(
-            [RawPixels(input_size=config.data.input_size), untrained(config), trained],
+            [
+                RawPixels(input_size=config.data.input_size),
+                untrained(config.backbone, contract=trained.contract, seed=config.seed),
+                trained,
+            ],
             judged,
             names=["raw pixels", "untrained network", "trained network"],
             source=source,
@@ -120,13 +123,6 @@ def draw_sets(folder: Path, *, show: Show, workers: int) -> tuple[Path, Path]:
     if not (folder / "contact_sheet.png").exists():
         write_contact_sheet(sets["test"], folder / "contact_sheet.png")
     return paths["train"], paths["test"]
-
-
-def untrained(config: TrainConfig) -> FaceModel:
-    """Return the recipe's network with its initial weights: what training has to beat."""
-    backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed)
-    card = ModelCard(name="untrained network", description="The same network with its initial weights.")
-    return FaceModel(backbone, config.backbone, InputContract(input_size=config.data.input_size), card)
 
 
 def _named(show: Show, what: str) -> Callable[[int, int], None]:

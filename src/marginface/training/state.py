@@ -56,7 +56,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation so far, by ten-fold accuracy where there are folds, by EER otherwise."""
+    """The best evaluation so far: by ten-fold accuracy where mated and non-mated pairs are even, else by EER."""
 
     score: float = -math.inf
     """Higher is better."""
