@@ -7,7 +7,7 @@ runs/mine/
   checkpoints/step-00001200/    resumable state; the newest few, and that of the best evaluation
   model/                 the last weights, as a FaceModel folder
   best/                  the weights of the best evaluation, the same
-  report.html            report.json, plots/: written when the run ends or `marginface evaluate` is given the folder
+  tensorboard/           events, if the recipe asks for them
 """
 
 from __future__ import annotations
