@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help venv demo test test-all lint format bench constraints clean
 
 help:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import time
 from pathlib import Path
 
 from marginface.cli.arguments import parse, table
 
+_WHY_THREADS = "torch's choice; OMP_NUM_THREADS sets another number, OMP_WAIT_POLICY=ACTIVE lets them spin"
 EXTRAS = {"tensorboard": "curves in TensorBoard (log.tensorboard: true)"}
 
 
@@ -40,7 +42,11 @@ def rows() -> list[tuple[str, str, str]]:
         ("python", platform.python_version(), platform.platform(terse=True)),
         ("torch", torch.__version__, f"CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"),
         ("device", str(device), _why_device()),
-        ("threads", str(torch.get_num_threads()), "torch's choice; OMP_NUM_THREADS sets another"),
+        (
+            "threads",
+            f"{torch.get_num_threads()}, {os.environ.get('OMP_WAIT_POLICY', 'spinning').lower()}",
+            _WHY_THREADS,
+        ),
         ("precision", "bf16 or fp32" if bf16 else "fp32", _why_precision(bf16, str(device))),
         ("JPEG decoder", _version("simplejpeg"), f"{_decode_rate():,.0f} images/s a process at 112 x 112"),
         ("other formats", f"OpenCV {_version('opencv-python-headless')}", "PNG, WebP, BMP, TIFF"),

@@ -38,4 +38,4 @@ def _row(record: dict[str, Any], rates: Sequence[float]) -> tuple[str, ...]:
 def _cell(estimate: dict[str, Any] | None) -> str:
     if estimate is None:
         return "-"
-    return f"{words.percent_of(estimate)} {words.interval_of(estimate)}"
+    return f"{words.percent_of(estimate)}\n{words.interval_of(estimate)}"

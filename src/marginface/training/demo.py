@@ -26,8 +26,8 @@ from marginface.training.run_folder import RunFolder
 from marginface.training.train import train
 
 SEED = 2026
-TRAIN_PEOPLE, TRAIN_IMAGES = 300, 20
-TEST_PEOPLE, TEST_IMAGES = 120, 10
+TRAIN_PEOPLE, TRAIN_IMAGES = 300, 16
+TEST_PEOPLE, TEST_IMAGES = 100, 10
 DIFFICULTY = 1.0
 SIBLINGS = 0.1
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from marginface.distributed import any_rank
@@ -37,16 +38,13 @@ class Voices:
                 voice.close()
 
 
-def run_training(
-    run: TrainingRun, folder: RunFolder, *, resume: bool, workers_hook: Callable[[], None] | None = None
-) -> int:
+def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool) -> int:
     """Train to the end, or until somebody asks to stop; return the exit code (0, or 128 + the signal).
 
     Args:
         run: built by `build_run`, at its first step.
         folder: where everything goes.
         resume: go on from the newest checkpoint; with none yet, start at the first step.
-        workers_hook: called after every step (the tests' way in).
 
     Raises:
         WorkError: a loss that is not finite, a full disk; the last checkpoint stays good.
@@ -57,15 +55,33 @@ def run_training(
     voices = _open_voices(run, folder)
     try:
         with stop_on_signals() as stop:
-            _loop(run, folder, voices, stop, workers_hook)
+            _loop(run, folder, voices, stop)
             return stop.exit_code
     finally:
         voices.close()
 
 
-def _loop(
-    run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest, workers_hook: Callable[[], None] | None
-) -> None:
+class Clock:
+    """Seconds spent on steps; evaluations and checkpoints do not count."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap, and start the next."""
+        now = time.perf_counter()
+        seconds, self._started = now - self._started, now
+        return seconds
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Leave out what happens inside the context."""
+        began = time.perf_counter()
+        yield
+        self._started += time.perf_counter() - began
+
+
+def _loop(run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest) -> None:
     config = run.config
     per_epoch = run.batches.steps_per_epoch
     evaluate_every = max(1, round(config.evaluate_every_epochs * per_epoch))
@@ -79,7 +95,7 @@ def _loop(
         num_workers=config.data.num_workers,
         skip_broken=config.data.skip_broken,
     )
-    clock = time.perf_counter()
+    clock = Clock()
     numbers: dict[str, float] = {}
     saved_step = first
     try:
@@ -87,20 +103,17 @@ def _loop(
             _note_step(run, train_step(run, batch, step, keep_bad_batch_in=folder.path), step)
             done = step + 1
             if done % config.log.every_steps == 0 or done == run.total_steps:
-                numbers = _log_window(run, voices, seconds=time.perf_counter() - clock)
-                clock = time.perf_counter()
+                numbers = _log_window(run, voices, seconds=clock.lap())
             if voices.display:
                 voices.display.step(done, numbers)
-            if workers_hook:
-                workers_hook()
             stopping = any_rank(bool(stop), run.ranks.device)
             if config.evaluations and not stopping and (done % evaluate_every == 0 or done == run.total_steps):
-                _evaluate(run, folder, voices)
-                clock = time.perf_counter()
+                with clock.stopped():
+                    _evaluate(run, folder, voices)
             if (checkpoint_every and done % checkpoint_every == 0) or stopping:
-                _save(run, folder)
+                with clock.stopped():
+                    _save(run, folder)
                 saved_step = done
-                clock = time.perf_counter()
             if stopping:
                 if voices.display:
                     voices.display.say(f"stopped after step {done}; go on with --resume.")
