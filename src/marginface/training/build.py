@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from torch.nn.parallel import DistributedDataParallel
 
 from marginface.config import to_yaml
@@ -73,6 +74,8 @@ def build_run(
         head_lr_factor=config.optim.head_lr_factor,
         head_weight_decay=config.optim.head_weight_decay,
     )
+    optimizer = config.optim.build(groups)
+    _fill_optimizer_state(task, optimizer)
     batches = ShuffledBatches(
         len(records),
         global_batch_size=config.data.batch_size,
@@ -94,7 +97,7 @@ def build_run(
         batches=batches,
         task=task,
         forward_backbone=_wrap(backbone, ranks),
-        optimizer=config.optim.build(groups),
+        optimizer=optimizer,
         scaler=build_scaler(config.precision, ranks.device),
         ema=config.ema.build(backbone) if config.ema else None,
         total_steps=max(1, round(config.epochs * batches.steps_per_epoch)),
@@ -109,6 +112,18 @@ def fingerprint_of(records: RecordSource) -> str:
     for key in records.keys:
         crc = zlib.crc32(key.encode(), crc)
     return f"{len(records)}-{len(records.identities)}-{crc:08x}"
+
+
+def _fill_optimizer_state(task: MarginTask, optimizer: torch.optim.Optimizer) -> None:
+    """Make the optimiser's state exist from the start, as zeros, which is what its first step would assume.
+
+    Otherwise a checkpoint from before the first step that counts (the fp16 scaler may skip several) could not be read.
+    """
+    get_optimizer_state_dict(task, optimizer)  # torch fills the state by a step at rate 0, weight decay included
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, torch.Tensor):
+                value.zero_()
 
 
 def _card(config: TrainConfig, records: RecordSource, name: str, command: str) -> ModelCard:

@@ -34,7 +34,7 @@ SIBLINGS = 0.1
 STAND_IN = (
     "The people in this demo do not exist: they are drawn, and stand in for photographs that may not be shipped. The "
     "numbers say that the machinery works, and nothing about real faces. To train on real ones: "
-    "marginface train casia_mobilefacenet_arcface --data.source folder:/path/to/faces --out runs/mine"
+    "marginface train own_folder --data.source folder:my-faces --out runs/mine"
 )
 
 Show = Callable[[str, int, int], None]
