@@ -55,6 +55,6 @@ def test_two_ranks_resume_exactly_and_log_once(recipe: Path) -> None:
 
 
 def test_a_refusal_on_two_ranks_is_one_sentence_and_an_exit(recipe: Path) -> None:
-    refused = marginface("train", recipe, "--out", recipe.parent, torchrun=2)
+    refused = marginface("train", recipe, "--out", recipe.parent / "faces", torchrun=2)
     assert refused.returncode != 0
     assert "this is not an empty folder; choose another --out" in refused.stderr

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 def parse(function: Callable[..., T], words: list[str], verb: str) -> T:
     """Call `function` with the arguments that `words` give it; tyro prints help and usage errors (exit code 2)."""
-    return tyro.cli(function, args=words, prog=f"marginface {verb}")
+    return tyro.cli(function, args=words, prog=f"marginface {verb}", config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def split_overrides(words: list[str], own_flags: dict[str, bool]) -> tuple[list[str], list[str]]:
@@ -46,13 +46,13 @@ def command_line() -> str:
     return shlex.join(["marginface", *sys.argv[1:]])
 
 
-def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str = "") -> Any:
-    """Return a rich table of text cells, the first column left and the others right aligned."""
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], *, title: str = "", numbers: bool = False) -> Any:
+    """Return a rich table; with `numbers`, all columns but the first are aligned on the right."""
     from rich.table import Table
 
     made = Table(title=title or None, title_justify="left", header_style="bold")
     for i, name in enumerate(header):
-        made.add_column(name, justify="left" if i == 0 else "right")
+        made.add_column(name, justify="right" if numbers and i > 0 else "left")
     for row in rows:
         made.add_row(*row)
     return made

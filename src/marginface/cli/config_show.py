@@ -14,7 +14,7 @@ def main(words: list[str]) -> int:
     """Print the resolved recipe as YAML, itself a valid recipe; overrides as in `train`."""
     own, overrides = split_overrides(words, {"--help": False})
 
-    def show(recipe: Annotated[str, tyro.conf.Positional]) -> None:
+    def show(recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]) -> None:
         """Print a recipe with every setting resolved; `--optim.lr 0.2` style overrides are applied.
 
         Args:

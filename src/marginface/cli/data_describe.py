@@ -10,7 +10,7 @@ import tyro
 from marginface.cli.arguments import parse, table
 
 
-def describe(source: Annotated[str, tyro.conf.Positional], sample: int = 256) -> None:
+def describe(source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")], sample: int = 256) -> None:
     """Say what a data set holds: people, images of each, formats, sizes, and images that cannot be decoded.
 
     Args:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    name: Annotated[str, tyro.conf.Positional] = "",
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = "",
     out: Path | None = None,
     yes: bool = False,
     detector: Path | None = None,

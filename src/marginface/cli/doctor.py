@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def rows() -> list[tuple[str, str, str]]:
     bf16 = has_units(torch.bfloat16, device)
     return [
         ("marginface", importlib.metadata.version("marginface"), str(Path(__file__).parents[1])),
-        ("python", platform.python_version(), platform.platform(terse=True)),
+        ("python", platform.python_version(), f"{platform.system()} {platform.machine()}"),
         ("torch", torch.__version__, f"CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"),
         ("device", str(device), _why_device()),
         (
@@ -48,8 +49,13 @@ def rows() -> list[tuple[str, str, str]]:
             _WHY_THREADS,
         ),
         ("precision", "bf16 or fp32" if bf16 else "fp32", _why_precision(bf16, str(device))),
-        ("JPEG decoder", _version("simplejpeg"), f"{_decode_rate():,.0f} images/s a process at 112 x 112"),
+        (
+            "JPEG decoder",
+            f"simplejpeg {_version('simplejpeg')}",
+            f"{_decode_rate():,.0f} images/s a process at 112 x 112",
+        ),
         ("other formats", f"OpenCV {_version('opencv-python-headless')}", "PNG, WebP, BMP, TIFF"),
+        ("shared memory", _shared_memory(), "workers pass batches through it; below 1 GiB set num_workers: 0"),
         *(
             (
                 f"extra: {name}",
@@ -79,6 +85,12 @@ def _why_precision(bf16: bool, device: str) -> str:
 
 def _why_extra(name: str, use: str) -> str:
     return use if importlib.util.find_spec(name) else f"{use}; pip install 'marginface[{name}]'"
+
+
+def _shared_memory() -> str:
+    """Return the free space of /dev/shm, which containers often cut to 64 MiB, or "-" where there is none."""
+    folder = Path("/dev/shm")
+    return f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB" if folder.is_dir() else "-"
 
 
 def _decode_rate(seconds: float = 0.3) -> float:

@@ -24,7 +24,7 @@ def print_results(evaluations: Sequence[Evaluation], *, console: Console | None 
         f"{evaluations[-1].name}: {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons of "
         f"{counts['identities'] or '?'} people"
     )
-    console.print(table(rows, header, title=title))
+    console.print(table(rows, header, title=title, numbers=True))
     for sentence in words.limits(records[-1]):
         console.print(sentence, markup=False, highlight=False)
 

@@ -14,11 +14,11 @@ from marginface.errors import InputError
 
 def main(words: list[str]) -> int:
     """Train a recipe; returns the exit code."""
-    flags = {"--help": False, "--out": True, "--resume": False, "--dry-run": False, "--no-resume": False}
+    flags = {"--help": False, "--out": True, "--resume": False, "--dry-run": False}
     own, overrides = split_overrides(words, flags)
 
     def run(
-        recipe: Annotated[str, tyro.conf.Positional],
+        recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")],
         out: Path | None = None,
         resume: bool = False,
         dry_run: bool = False,

@@ -1,9 +1,8 @@
 """Sums over ranks. The loss is divided once, by the global batch; afterwards all is summed and nothing divided."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: DDP checks its hook's annotations as objects.
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -35,7 +34,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
             dist.all_reduce(parameter.grad)
 
 
-def sum_without_dividing(state: None, bucket: Any) -> torch.futures.Future[Tensor]:
+def sum_without_dividing(state: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
     """A DDP communication hook that sums gradients; DDP's own would divide by the number of ranks afterwards."""
     work = dist.all_reduce(bucket.buffer(), async_op=True)
     assert work is not None

@@ -145,6 +145,6 @@ def _wrap(backbone: nn.Module, ranks: Ranks) -> nn.Module:
     if ranks.world_size == 1:
         return backbone
     device_ids = [ranks.device.index] if ranks.device.type == "cuda" else None
-    wrapped = DistributedDataParallel(backbone, device_ids=device_ids, broadcast_buffers=True)
+    wrapped = DistributedDataParallel(backbone, device_ids=device_ids)
     wrapped.register_comm_hook(None, sum_without_dividing)  # type: ignore[arg-type]
     return wrapped
