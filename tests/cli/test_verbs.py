@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from marginface.cli.arguments import table
 from marginface.cli.main import VERBS, main
 from marginface.config import recipe_names
 from tests.helpers.runs import tiny_recipe, write_recipe
@@ -90,6 +91,16 @@ def test_doctor_says_what_is_used_and_why(capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     for word in ("torch", "device", "threads", "precision", "JPEG decoder", "images/s", "extra: tensorboard"):
         assert word in said
+
+
+def test_brackets_in_a_table_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    Console(width=80).print(
+        table([("pip install 'marginface[tensorboard]'", "[2.4, 3.7]")], ("a [b]", "c"), title="[d]")
+    )
+    said = capsys.readouterr().out
+    assert all(text in said for text in ("marginface[tensorboard]", "[2.4, 3.7]", "a [b]", "[d]"))
 
 
 def test_draw_writes_a_tar_of_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,11 +48,12 @@ def command_line() -> str:
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], *, title: str = "", numbers: bool = False) -> Any:
     """Return a rich table; with `numbers`, all columns but the first are aligned on the right."""
+    from rich.markup import escape
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", header_style="bold")
+    made = Table(title=escape(title) or None, title_justify="left", header_style="bold")
     for i, name in enumerate(header):
-        made.add_column(name, justify="right" if numbers and i > 0 else "left")
+        made.add_column(escape(name), justify="right" if numbers and i > 0 else "left")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(escape, row))
     return made

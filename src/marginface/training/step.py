@@ -92,9 +92,8 @@ def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int)
     with autocast(config, run.ranks.device):
         embeddings = run.forward_backbone(pixels)
     output = run.task.loss(embeddings, labels)
-    share = (
-        len(labels) / num_global
-    )  # the head's mean is over this part; summed shares are the mean of the global batch
+    # The head's mean is over this part; the shares of all parts and ranks add up to the mean of the global batch.
+    share = len(labels) / num_global
     run.scaler.scale(output.loss * share).backward()
     return torch.stack(
         [output.loss.detach().double() * share, output.norm_B.double().sum(), output.target_cos_B.double().sum()]
