@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from marginface.distributed import Ranks
 from marginface.errors import InputError
 from marginface.models import load_model
 from marginface.training import checkpoint as checkpoints
+from marginface.training import loop
 from marginface.training.config import TrainConfig
 from marginface.training.log import read_events
-from marginface.training.step import learning_rate
+from marginface.training.step import learning_rate, train_step
 from marginface.training.train import prepare, train
 from tests.helpers.plain_backbone import KIND
 from tests.helpers.runs import log_without_clock, tiny_recipe
@@ -92,6 +95,16 @@ def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
         train(config, tmp_path / "run", resume=True)
 
 
+def test_resuming_a_finished_run_changes_nothing_and_mends_its_model(faces: str, tmp_path: Path) -> None:
+    config = _config(faces, backbone=PLAIN, epochs=1)
+    assert train(config, tmp_path / "run") == 0
+    before, weights = (tmp_path / "run" / "log.jsonl").read_bytes(), _weights(tmp_path / "run")
+    (tmp_path / "run" / "model").rename(tmp_path / "gone")  # as a kill between checkpoint and model would leave it
+    assert train(config, tmp_path / "run", resume=True) == 0
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+    assert all(torch.equal(_weights(tmp_path / "run")[name], weights[name]) for name in weights)
+
+
 def test_averaged_weights_are_what_is_written(faces: str, tmp_path: Path) -> None:
     for name, ema in (("plain", None), ("averaged", {"decay": 0.9, "warm_up": False})):
         assert train(_config(faces, backbone=PLAIN, ema=ema, epochs=1), tmp_path / name) == 0
@@ -125,6 +138,28 @@ def test_the_learning_rate_warms_up_from_zero_and_is_logged_as_applied(faces: st
     assert rates[-1] < 0.1 * config.optim.lr
     assert train(config, tmp_path / "run") == 0
     assert [e["lr"] for e in read_events(tmp_path / "run" / "log.jsonl", "step")] == rates
+
+
+def test_an_evaluation_that_a_stop_left_out_is_made_up_for(
+    faces: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers = write_tar(tmp_path / "strangers.tar", num_identities=12, images_per_identity=4, size=32, seed=3)
+    evaluation = {"name": "s", "data": f"tar:{strangers}", "protocol": {"kind": "generated"}, "num_replicates": 0}
+    config = _config(faces, backbone=PLAIN, evaluations=[evaluation], epochs=2)
+    assert train(config, tmp_path / "unbroken") == 0
+
+    def step_then_signal(run: Any, batch: Any, step: int, **more: Any) -> Any:
+        numbers = train_step(run, batch, step, **more)
+        if step + 1 == run.batches.steps_per_epoch:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return numbers
+
+    monkeypatch.setattr(loop, "train_step", step_then_signal)
+    assert train(config, tmp_path / "stopped") == 128 + signal.SIGTERM
+    monkeypatch.undo()
+    assert not read_events(tmp_path / "stopped" / "log.jsonl", "evaluation")
+    assert train(config, tmp_path / "stopped", resume=True) == 0
+    assert log_without_clock(tmp_path / "stopped") == log_without_clock(tmp_path / "unbroken")
 
 
 def test_best_is_the_model_of_the_best_evaluation(faces: str, tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+
+LONGEST_WAIT = datetime.timedelta(hours=2)
+"""Of ranks for each other: the first evaluates for all. A rank that dies is noticed by torchrun, not by waiting."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), device)
     finally:

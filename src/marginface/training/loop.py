@@ -15,7 +15,7 @@ from marginface.models.store import save_model
 from marginface.training import checkpoint as checkpoints
 from marginface.training.build import TrainingRun
 from marginface.training.interrupt import StopRequest, stop_on_signals
-from marginface.training.log import Display, JsonLines, TensorBoard
+from marginface.training.log import Display, JsonLines, TensorBoard, read_events
 from marginface.training.run_folder import RunFolder
 from marginface.training.state import Window, restore, state_of
 from marginface.training.step import StepNumbers, learning_rate, train_step
@@ -84,7 +84,6 @@ class Clock:
 def _loop(run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest) -> None:
     config = run.config
     per_epoch = run.batches.steps_per_epoch
-    evaluate_every = max(1, round(config.evaluate_every_epochs * per_epoch))
     checkpoint_every = round(config.checkpoint.every_epochs * per_epoch)
     first = run.progress.step
     batches = training_batches(
@@ -95,9 +94,10 @@ def _loop(run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest
         num_workers=config.data.num_workers,
         skip_broken=config.data.skip_broken,
     )
+    if _stopped_before_evaluating(run, folder, voices):
+        _evaluate(run, folder, voices)
     clock = Clock()
     numbers: dict[str, float] = {}
-    saved_step = first
     try:
         for step, batch in zip(range(first, run.total_steps), batches, strict=False):
             _note_step(run, train_step(run, batch, step, keep_bad_batch_in=folder.path), step)
@@ -107,22 +107,44 @@ def _loop(run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest
             if voices.display:
                 voices.display.step(done, numbers)
             stopping = any_rank(bool(stop), run.ranks.device)
-            if config.evaluations and not stopping and (done % evaluate_every == 0 or done == run.total_steps):
+            if _evaluation_is_due(run) and not stopping:
                 with clock.stopped():
                     _evaluate(run, folder, voices)
             if (checkpoint_every and done % checkpoint_every == 0) or stopping:
                 with clock.stopped():
                     _save(run, folder)
-                saved_step = done
             if stopping:
                 if voices.display:
                     voices.display.say(f"stopped after step {done}; go on with --resume.")
                 return
     finally:
         batches.close()
-    if saved_step < run.total_steps or checkpoints.latest_step(folder.checkpoints) != run.total_steps:
+    _finish(run, folder, voices)
+
+
+def _evaluation_is_due(run: TrainingRun) -> bool:
+    """Whether the step just done is one after which the recipe evaluates."""
+    step, every = run.progress.step, max(1, round(run.config.evaluate_every_epochs * run.batches.steps_per_epoch))
+    return bool(run.config.evaluations) and step > 0 and (step % every == 0 or step == run.total_steps)
+
+
+def _stopped_before_evaluating(run: TrainingRun, folder: RunFolder, voices: Voices) -> bool:
+    """Whether a resumed run was asked to stop where an evaluation was due, and left it out to stop at once."""
+    if not _evaluation_is_due(run):
+        return False
+    missing = voices.lines is not None and all(
+        event["step"] != run.progress.step for event in read_events(folder.log, "evaluation")
+    )
+    return any_rank(missing, run.ranks.device)
+
+
+def _finish(run: TrainingRun, folder: RunFolder, voices: Voices) -> None:
+    """Leave the last checkpoint, its model and the log's last line, also if a killed run had come to the last step."""
+    if checkpoints.latest_step(folder.checkpoints) != run.total_steps:
         _save(run, folder)
-    if voices.lines:
+    elif run.ranks.is_first:
+        save_model(current_model(run), folder.model)
+    if voices.lines and not read_events(folder.log, "end"):
         voices.lines.write("end", step=run.total_steps)
 
 
