@@ -22,7 +22,7 @@ from marginface.optim import Ema, build_param_groups
 from marginface.records.record import RecordSource
 from marginface.training.config import TrainConfig
 from marginface.training.precision import build_scaler
-from marginface.training.state import Progress
+from marginface.training.progress import Progress
 from marginface.training.task import MarginTask
 
 

@@ -16,8 +16,9 @@ from marginface.training import checkpoint as checkpoints
 from marginface.training.build import TrainingRun
 from marginface.training.interrupt import StopRequest, stop_on_signals
 from marginface.training.log import Display, JsonLines, TensorBoard, read_events
+from marginface.training.progress import Window
 from marginface.training.run_folder import RunFolder
-from marginface.training.state import Window, restore, state_of
+from marginface.training.state import restore, state_of
 from marginface.training.step import StepNumbers, learning_rate, train_step
 from marginface.training.validation import current_model, evaluate_now
 

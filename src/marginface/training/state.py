@@ -5,76 +5,14 @@ The order of images, flips and dropout need no memory: they are functions of (se
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from marginface.errors import InputError
-
-if TYPE_CHECKING:
-    from marginface.training.build import TrainingRun
-
-
-@dataclass(frozen=True)
-class Window:
-    """Sums over the steps since the last line of the log; saved, so that a resumed log repeats bit by bit."""
-
-    steps: int = 0
-    images: int = 0
-    loss: float = 0.0
-    norm: float = 0.0
-    target_cos: float = 0.0
-    grad_norm: float = 0.0
-    broken: int = 0
-
-    def plus(
-        self, *, images: int, loss: float, norm: float, target_cos: float, grad_norm: float, broken: int
-    ) -> Window:
-        """Return the window with one more step; `loss` and `grad_norm` are a step's, `norm` and `target_cos` sums."""
-        return Window(
-            self.steps + 1,
-            self.images + images,
-            self.loss + loss,
-            self.norm + norm,
-            self.target_cos + target_cos,
-            self.grad_norm + grad_norm,
-            self.broken + broken,
-        )
-
-    def means(self) -> dict[str, float]:
-        """Return the means for the log: over steps for the loss and gradient, over images for the rest."""
-        return {
-            "loss": self.loss / self.steps,
-            "grad_norm": self.grad_norm / self.steps,
-            "mean_norm": self.norm / max(self.images, 1),
-            "mean_target_cos": self.target_cos / max(self.images, 1),
-            "broken_images": self.broken,
-        }
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best evaluation so far: by ten-fold accuracy where mated and non-mated pairs are even, else by EER."""
-
-    score: float = -math.inf
-    """Higher is better."""
-    step: int = -1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is."""
-
-    step: int = 0
-    """Optimiser steps done."""
-    window: Window = field(default_factory=Window)
-    best: Best = field(default_factory=Best)
-
-    def with_best(self, score: float) -> Progress:
-        """Return the progress with this step's evaluation taken into account."""
-        return replace(self, best=Best(score, self.step)) if score > self.best.score else self
+from marginface.training.build import TrainingRun
+from marginface.training.progress import Best, Progress, Window
 
 
 def state_of(run: TrainingRun) -> dict[str, Any]:
