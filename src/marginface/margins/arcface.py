@@ -55,15 +55,25 @@ class ArcFaceConfig:
         return ArcFace(self.margin, gradient=self.gradient, past_pi=self.past_pi)
 
 
-def arcface(target_cos_B: Tensor, margin: float, *, past_pi: PastPi = "line") -> Tensor:
-    """Return cos(theta + margin) for the true class, (B,); finite values and gradients over all of [-1, 1]."""
+def arcface(target_cos_B: Tensor, margin: float | Tensor, *, past_pi: PastPi = "line") -> Tensor:
+    """Return cos(theta + margin) for the true class, (B,); finite values and gradients over all of [-1, 1].
+
+    The margin is one number, or a tensor (B,) with one for each row (MagFace, ElasticFace), through which gradients
+    flow.
+    """
+    cos_margin: float | Tensor
+    sin_margin: float | Tensor
+    if isinstance(margin, Tensor):
+        cos_margin, sin_margin = margin.cos(), margin.sin()
+    else:
+        cos_margin, sin_margin = math.cos(margin), math.sin(margin)
     sin_B = (1.0 - target_cos_B.square()).clamp_min(1e-7).sqrt()  # the clamp keeps the gradient finite at |cos| = 1
-    shifted_B = target_cos_B * math.cos(margin) - sin_B * math.sin(margin)
+    shifted_B = target_cos_B * cos_margin - sin_B * sin_margin
     if past_pi == "rising":
         return shifted_B
-    line_B = target_cos_B - margin * math.sin(margin)
+    line_B = target_cos_B - margin * sin_margin
     beyond_B = line_B if past_pi == "line" else torch.full_like(target_cos_B, -1.0)
-    return torch.where(target_cos_B <= math.cos(math.pi - margin), beyond_B, shifted_B)
+    return torch.where(target_cos_B <= -cos_margin, beyond_B, shifted_B)  # cos(pi - m) = -cos(m)
 
 
 class ArcFace(Margin):

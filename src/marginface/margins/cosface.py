@@ -32,8 +32,8 @@ class CosFaceConfig:
         return CosFace(self.margin)
 
 
-def cosface(target_cos_B: Tensor, margin: float) -> Tensor:
-    """Return cos(theta) - margin; its slope is 1 everywhere."""
+def cosface(target_cos_B: Tensor, margin: float | Tensor) -> Tensor:
+    """Return cos(theta) - margin (one number, or one a row); its slope is 1 everywhere."""
     return target_cos_B - margin
 
 

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 class Margin(nn.Module):
     """Base of all margins. `forward` is a pure function of its inputs and differentiable by autograd.
 
+    Two kinds have more than inputs, in training only: running statistics, which live in buffers and so are saved with
+    the head (AdaFace), and draws from torch's generator, which the training loop seeds at each step (ElasticFace).
+
     Heads call it in float64 where the device has it (B numbers cost nothing there, and 1 - cos^2 loses half of the
     digits near 1 in float32), so a margin must follow the dtype of its input.
     """
