@@ -113,7 +113,7 @@ class AdaFace(Margin):
         if not bool(norms.isfinite().all()):
             raise InputError("norms to start from are not all finite; look for the embedding that is not.")
         values = _clipped(norms.flatten()).to(self.batch_mean)
-        count, mean, std = _global_statistics(values, about=self.batch_mean)
+        count, mean, std = _global_statistics(values)
         if count < 2:
             raise InputError("a spread needs at least two norms; give those of some hundred images.")
         self.batch_mean.copy_(mean)
@@ -127,7 +127,7 @@ class AdaFace(Margin):
     def _follow(self, clipped_B: Tensor) -> None:
         """Move the running statistics towards those of the global batch."""
         weight = self.ema_weight
-        count, mean, std = _global_statistics(clipped_B, about=self.batch_mean.to(clipped_B.dtype))
+        count, mean, std = _global_statistics(clipped_B)
         self.batch_mean.copy_(weight * mean + (1.0 - weight) * self.batch_mean)
         if count >= 2:
             self.batch_std.copy_(weight * std + (1.0 - weight) * self.batch_std)
@@ -137,13 +137,12 @@ def _clipped(norm_B: Tensor) -> Tensor:
     return norm_B.detach().clamp(1e-3, 100.0)
 
 
-def _global_statistics(values_B: Tensor, *, about: Tensor) -> tuple[int, Tensor, Tensor]:
-    """Return count, mean and unbiased deviation over all ranks, by one sum.
+def _global_statistics(values_B: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Return count, mean and unbiased deviation over all ranks; the deviation of one value is not a number.
 
-    Squares are taken about a value that is the same on all ranks and near the mean, so that little cancels.
+    Two sums over ranks, the second about the mean: squares about anything else lose their digits in float32.
     """
-    away_B = values_B - about
-    sums = torch.stack([torch.ones_like(away_B).sum(), away_B.sum(), away_B.square().sum()])
-    count, total, squares = sum_over_ranks(sums)
-    variance = (squares - total.square() / count) / (count - 1.0)
-    return int(count.item()), about + total / count, variance.clamp_min(0.0).sqrt()
+    count, total = sum_over_ranks(torch.stack([torch.ones_like(values_B).sum(), values_B.sum()]))
+    mean = total / count
+    squares = sum_over_ranks((values_B - mean).square().sum())
+    return int(count.item()), mean, (squares / (count - 1.0)).sqrt()
