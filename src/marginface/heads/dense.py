@@ -39,6 +39,9 @@ class DenseHeadConfig:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale > 0.0):
             raise ValueError(f"scale {self.scale} must be a positive number; 64 is usual.")
+        check = getattr(self.margin, "check", None)  # MagFace's penalty has a least weight, which depends on the scale
+        if check is not None:
+            check(scale=self.scale)
 
     def build(self, *, num_classes: int, embedding_dim: int, seed: int = 0) -> DenseHead:
         """Return the head, with class centres drawn from `seed`."""
