@@ -4,8 +4,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-export OMP_WAIT_POLICY ?= PASSIVE
-
 .PHONY: help venv demo test test-all lint format bench constraints clean
 
 help:

@@ -31,9 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
     if words[0] in {"-V", "--version"}:
         print(importlib.metadata.version("marginface"))
         return 0
-    # Before torch is loaded: threads that wait without spinning cost the same time on free cores, and a third less
-    # processor time on shared ones.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         module_name, rest = _find(words)
