@@ -18,8 +18,8 @@ from marginface.images.decode import decode_image
 from marginface.training.precision import has_units
 from marginface.training.train import default_device
 
-# Measured on two cores: passive waits cost a quarter of the speed where the cores are free, and nothing but a third less
-# processor time where other work shares them.
+# Measured on two cores: passive waits cost a quarter of the speed where the cores are free; where other work shares
+# them, they save a third of the processor time at the same speed.
 _WHY_THREADS = "torch's choice (OMP_NUM_THREADS); OMP_WAIT_POLICY=PASSIVE spares cores that others share"
 EXTRAS = {"tensorboard": "curves in TensorBoard (log.tensorboard: true)"}
 
