@@ -16,12 +16,17 @@ def expose(light: npt.NDArray[np.floating], nuisance: Nuisance) -> npt.NDArray[n
     """Return (size, size, 3) uint8 RGB from linear light (3, size, size), 0..1 and a little above."""
     warmth = nuisance.light_warmth
     tint = np.array([1.0 + 0.15 * warmth, 1.0, 1.0 - 0.22 * warmth], np.float32) * np.float32(nuisance.exposure)
-    image = cv2.merge([light[channel] * tint[channel] for channel in range(3)])
-    image *= np.float32(1.1) / (1.0 + np.float32(0.18) * image)  # the shoulder of a film
-    image = np.sqrt(np.minimum(image, 1.0))  # close to the sRGB curve, and much cheaper
+    planes = light * tint[:, None, None]
+    shoulder = np.float32(0.18) * planes
+    shoulder += np.float32(1.0)
+    planes *= np.divide(np.float32(1.1), shoulder, out=shoulder)  # the shoulder of a film
+    planes.clip(np.float32(0.0), np.float32(1.0), out=planes)
+    image = cv2.merge(list(np.sqrt(planes, out=planes)))  # close to the sRGB curve, and much cheaper
     if nuisance.saturation != 1.0:
         grey = (image @ _LUMA)[..., None]
-        image = grey + (image - grey) * np.float32(nuisance.saturation)
+        image -= grey
+        image *= np.float32(nuisance.saturation)
+        image += grey
     size = image.shape[0]
     if nuisance.blur_sigma > 0.15:
         image = cv2.GaussianBlur(image, (0, 0), nuisance.blur_sigma * size / 112.0)
@@ -29,11 +34,14 @@ def expose(light: npt.NDArray[np.floating], nuisance: Nuisance) -> npt.NDArray[n
         small = max(8, round(size / nuisance.low_resolution))
         image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
-    levels = image * np.float32(255.0)
+    image *= np.float32(255.0)
     if nuisance.noise_sigma > 0.1:
         rng = np.random.default_rng([nuisance.detail, 1])
-        levels = levels + rng.standard_normal(levels.shape, dtype=np.float32) * np.float32(nuisance.noise_sigma)
-    rounded: npt.NDArray[np.uint8] = np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+        noise *= np.float32(nuisance.noise_sigma)
+        image += noise
+    image += np.float32(0.5)
+    rounded: npt.NDArray[np.uint8] = image.clip(np.float32(0.0), np.float32(255.0), out=image).astype(np.uint8)
     return rounded
 
 

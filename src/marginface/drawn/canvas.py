@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,9 +32,9 @@ class Canvas:
     pixel_mm: float
     """Side of a pixel."""
 
-    def window(self, spot: npt.ArrayLike, reach_mm: float) -> Window | None:
+    def window(self, spot: Iterable[float], reach_mm: float) -> Window | None:
         """Return the pixels within about `reach_mm` of a head position, or None where that is outside the picture."""
-        px, py = self.pixel_from_head @ np.append(np.asarray(spot, np.float64), 1.0)
+        px, py = (self.pixel_from_head @ np.array([*spot, 1.0])).tolist()
         reach, side = reach_mm / self.pixel_mm + 1.0, self.x.shape[0]
         top, bottom = max(int(py - reach), 0), min(int(py + reach) + 2, side)
         left, right = max(int(px - reach), 0), min(int(px + reach) + 2, side)
@@ -42,19 +43,26 @@ class Canvas:
     def edge(self, inside_mm: Array, softness_mm: float = 0.0) -> Array:
         """Return 0..1 coverage from a signed distance, softened over a pixel or more."""
         width = max(softness_mm, 1.2 * self.pixel_mm)
-        return unit(inside_mm * np.float32(1.0 / width) + np.float32(0.5))
+        covered = inside_mm * np.float32(1.0 / width)
+        covered += np.float32(0.5)
+        return unit(covered, out=covered)
 
     def paint(self, window: Window, colour: npt.ArrayLike, alpha: Array) -> None:
         """Mix a colour (3,) or (3, h, w) into a part of the picture."""
         part = self.colour[:, *window]
-        part += alpha * (planes(colour) - part)
+        change = planes(colour) - part
+        change *= alpha
+        part += change
 
     def darken(self, window: Window, factor: tuple[float, float, float], alpha: Array) -> None:
         """Multiply by a factor (red, green, blue) where alpha is 1."""
-        for plane, share in zip(self.colour, factor, strict=True):
-            plane[window] *= 1.0 - alpha * np.float32(1.0 - share)
+        share = alpha * _losses(factor)
+        np.subtract(1.0, share, out=share)
+        part = self.colour[:, *window]
+        part *= share
 
 
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 EVERYWHERE: Window = (slice(None), slice(None))
 
 
@@ -63,9 +71,18 @@ def linear(*srgb: float) -> Array:
     return planes(np.square(np.array(srgb, np.float32) / np.float32(255.0)))
 
 
-def unit(values: Array) -> Array:
-    """Return values clipped to 0..1; `np.clip` takes five times as long on parts as small as an eye."""
-    clipped: Array = np.minimum(np.maximum(values, 0.0), 1.0)
+@lru_cache(maxsize=64)
+def _losses(factor: tuple[float, float, float]) -> Array:
+    """Return (3, 1, 1): what `darken` takes away from each colour."""
+    return planes(np.subtract(1.0, factor))
+
+
+def unit(values: Array, out: Array | None = None) -> Array:
+    """Return values clipped to 0..1, in `out` if given.
+
+    With bounds of the values' own type `clip` takes a quarter of the time of `np.maximum` and `np.minimum`.
+    """
+    clipped: Array = values.clip(_ZERO, _ONE, out=out)
     return clipped
 
 

@@ -35,12 +35,9 @@ class Head:
 
     def slice_at(self, y: Array) -> tuple[Array, Array, Array]:
         """Return a, b and z0 at each height, of the nearest slice."""
-        row = ((y + np.float32(_TABLE_Y)) * np.float32(1.0 / _TABLE_STEP) + np.float32(0.5)).astype(np.int32)
-        return (
-            self.slices[0].take(row, mode="clip"),
-            self.slices[1].take(row, mode="clip"),
-            self.slices[2].take(row, mode="clip"),
-        )
+        row = ((y + np.float32(_TABLE_Y)) * np.float32(1.0 / _TABLE_STEP) + np.float32(0.5)).astype(np.intp)
+        np.minimum(np.maximum(row, 0, out=row), self.slices.shape[1] - 1, out=row)
+        return self.slices[0][row], self.slices[1][row], self.slices[2][row]
 
     def relief_at(self, x: Array, y: Array) -> Array:
         return sample(self.relief, x, y)
@@ -77,9 +74,13 @@ def build_head(identity: Identity, nuisance: Nuisance) -> Head:
         x, y = frontal_grid()
         width, height = identity.mouth_width, identity.mouth_height
         relief = relief + (3.4 * smile) * _bump(np.abs(x) - 40, y + 38, 15, 13)
-        relief = relief - (1.6 * max(smile, 0.0)) * _smile_fold(identity, smile)
-        relief = relief - (2.0 * gape) * _bump(x, y - height + 4, width, 8)
-        relief = relief + (1.2 * nuisance.brow_raise) * _bump(np.abs(x) - 26, y - identity.brow_height - 5, 16, 5)
+        if smile > 0.0:
+            rows, fold = _smile_fold(identity, smile)
+            relief[rows] -= (1.6 * smile) * fold
+        if gape:
+            relief -= (2.0 * gape) * _bump(x, y - height + 4, width, 8)
+        if nuisance.brow_raise:
+            relief += (1.2 * nuisance.brow_raise) * _bump(np.abs(x) - 26, y - identity.brow_height - 5, 16, 5)
     if gape:  # an open jaw moves everything below the mouth down
         y_table = _heights()
         drop = 9.0 * gape / (1.0 + np.exp((y_table - identity.mouth_height) / 6.0))
@@ -113,8 +114,8 @@ def _bump(dx: Array, dy: Array, width: float, height: float) -> Array:
     return hill
 
 
-def _smile_fold(identity: Identity, smile: float) -> Array:
-    """Return the fold that runs from the wing of the nose past the corner of the mouth."""
+def _smile_fold(identity: Identity, smile: float) -> tuple[slice, Array]:
+    """Return the fold that runs from the wing of the nose past the corner of the mouth: its rows, and its height."""
     x, every_y = frontal_grid()
     top, bottom = identity.nose_tip_height - 4, identity.mouth_height - 6
     rows = slice(int(bottom - 8) + RELIEF_Y, int(top + 8) + RELIEF_Y)  # it is 0 elsewhere
@@ -122,9 +123,7 @@ def _smile_fold(identity: Identity, smile: float) -> Array:
     along = np.clip((top - y) / (top - bottom), 0, 1)
     middle = identity.nose_width + 3 + (identity.mouth_width - identity.nose_width + 7 + 3 * smile) * along**0.8
     fade = np.clip((top + 6 - y) / 8, 0, 1) * np.clip((y - bottom + 8) / 12, 0, 1)
-    fold: Array = np.zeros((every_y.size, x.size), np.float32)
-    fold[rows] = np.exp(-0.5 * np.square((np.abs(x) - middle) / 2.2)) * fade
-    return fold
+    return rows, np.exp(-0.5 * np.square((np.abs(x) - middle) / 2.2)) * fade
 
 
 @lru_cache(maxsize=64)
@@ -198,7 +197,8 @@ def _rest_relief(who: Identity) -> Array:
     # cheeks, temples
     relief = relief + who.cheekbone * _bump(side - 46, y + 26, 15, 11)
     relief = relief + who.cheek_fullness * _bump(side - 43, y + 60, 16, 17) - 3.0 * _bump(side - 66, y - 30, 12, 20)
-    relief = relief - 1.6 * who.smile_fold * _smile_fold(who, 0.0)
+    rows, fold = _smile_fold(who, 0.0)
+    relief[rows] -= 1.6 * who.smile_fold * fold
     # mouth and chin
     mouth = who.mouth_height
     relief = relief + (1.6 + 0.3 * who.upper_lip) * _bump(x, y - mouth - 0.45 * who.upper_lip, 17, 3.2)
