@@ -27,6 +27,8 @@ class Canvas:
     camera_y: Array
     colour: Array
     """(3, s, s) what has been painted so far; changed in place."""
+    face: Window
+    """The smallest part with all of the head; what is painted on its skin shows nowhere else."""
     pixel_from_head: npt.NDArray[np.float64]
     """(2, 4): head coordinates with a 1 appended to pixels."""
     pixel_mm: float

@@ -36,8 +36,8 @@ class Head:
     def slice_at(self, y: Array) -> tuple[Array, Array, Array]:
         """Return a, b and z0 at each height, of the nearest slice."""
         row = ((y + np.float32(_TABLE_Y)) * np.float32(1.0 / _TABLE_STEP) + np.float32(0.5)).astype(np.intp)
-        np.minimum(np.maximum(row, 0, out=row), self.slices.shape[1] - 1, out=row)
-        return self.slices[0][row], self.slices[1][row], self.slices[2][row]
+        a, b, z0 = self.slices.take(row, axis=1, mode="clip")
+        return a, b, z0
 
     def relief_at(self, x: Array, y: Array) -> Array:
         return sample(self.relief, x, y)
@@ -187,7 +187,11 @@ def _rest_relief(who: Identity) -> Array:
     relief = ridge * np.exp(-0.78 * np.square(bent / half))
     ball_y = tip - 1 + 0.5 * who.nose_upturn
     relief = relief + 4.6 * _bump(x - who.nose_bend, y - ball_y, who.nose_ball * 0.72, who.nose_ball * 0.66)
-    relief = relief + 7.0 * np.exp(-((((side - who.nose_width + 5.2) / 5.6) ** 2 + ((y - base - 4) / 6.0) ** 2) ** 1.4))
+    # a wing is exactly 0 from 29.4 mm beside its middle and 31.5 mm above it: no need to look at the rest of the grid
+    middle = int(base) + 4 + RELIEF_Y
+    reach = slice(middle - 34, middle + 34), slice(RELIEF_X - 49, RELIEF_X + 50)
+    across, up = (side[:, reach[1]] - who.nose_width + 5.2) / 5.6, (y[reach[0]] - base - 4) / 6.0
+    relief[reach] += 7.0 * np.exp(-((across**2 + up**2) ** 1.4))
     relief = relief + 6.0 * _bump(x - who.nose_bend, y - base - 3, 4.2, 4.5)
     # eyes: sockets with the ball of the eye inside, the bone above
     relief = relief - who.eye_depth * _bump(side - who.eye_distance + 1, y - 1, 15.5, 9.5)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.drawn import covering, features, hair, skin
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas
+from marginface.drawn.canvas import Array, Canvas
 from marginface.drawn.geometry import camera_from_head, look_at_head, rotation
 from marginface.drawn.head import Head, sample
 from marginface.drawn.identity import Identity
@@ -49,15 +49,18 @@ def draw_head(
         for plane in (*surface.points, *surface.normals, surface.rim, *camera)
     )
     linear_part = pixel_from_camera[:, :2] @ camera_from_head(picture)
+    pixel_mm = 1.0 / math.sqrt(abs(np.linalg.det(pixel_from_camera[:, :2])))
+    covered = rim > -pixel_mm  # a little more than `canvas.edge(rim)` paints
     canvas = Canvas(
         x=x,
         y=y,
         z=z,
         camera_x=camera_x,
         camera_y=camera_y,
-        colour=np.empty((3, size, size), np.float32),
+        colour=np.zeros((3, size, size), np.float32),
+        face=(_extent(covered.any(axis=1)), _extent(covered.any(axis=0))),
         pixel_from_head=np.column_stack([linear_part, pixel_from_camera[:, 2]]),
-        pixel_mm=1.0 / math.sqrt(abs(np.linalg.det(pixel_from_camera[:, :2]))),
+        pixel_mm=pixel_mm,
     )
     details = _relief_details(head)
     gx, gy, hollow = (sample(details[k], x, y) for k in range(3))
@@ -73,20 +76,27 @@ def draw_head(
         features.paint_eye(canvas, who, picture, head, eye, tone)
         features.paint_brow(canvas, who, picture, head, eye, hair.brow_colour(who, hair_colour))
     light = skin.light(picture, view, normals, hollow)
-    face = canvas.colour * light + skin.shine(who, picture, view, normals)
+    face = canvas.colour[:, *canvas.face] * light[:, *canvas.face]
+    face += skin.shine(who, picture, view, normals[:, *canvas.face])
 
     canvas.colour[...] = covering.background(picture, size)
     coat = hair.comb(canvas, who, picture, hair_colour, light)
     hair.paint_behind(canvas, who, picture, coat, rim)
     covering.paint_neck(canvas, who, picture, tone)
     hair.paint_ears(canvas, who, picture, head, view, tone, behind=True)
-    canvas.paint(EVERYWHERE, face, canvas.edge(rim))
+    canvas.paint(canvas.face, face, canvas.edge(rim[canvas.face]))
     hair.paint_ears(canvas, who, picture, head, view, tone, behind=False)
     hair.paint_before(canvas, who, picture, coat, rim)
     covering.paint_hat(canvas, picture, rim, light)
     covering.paint_glasses(canvas, who, picture, head, view)
     covering.paint_occluder(canvas, who, picture, rim, light)
     return canvas.colour
+
+
+def _extent(covered: npt.NDArray[np.bool_]) -> slice:
+    """Return the rows (or columns) from the first to the last that is covered; none where none is."""
+    found = np.flatnonzero(covered)
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
 def _camera_positions(pixel_from_camera: npt.NDArray[np.float64], roll: float, size: int, rays: int) -> Array:

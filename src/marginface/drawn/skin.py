@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, mix, noise, planes, unit
+from marginface.drawn.canvas import Array, Canvas, linear, mix, noise, planes, unit
 from marginface.drawn.head import Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -24,8 +24,8 @@ def tone(who: Identity) -> Array:
 
 
 def paint_skin(canvas: Canvas, who: Identity, head: Head, base: Array) -> None:
-    """Cover the whole picture with the person's skin; the outline is cut later."""
-    x, y = canvas.x, canvas.y
+    """Cover the head and its surroundings with the person's skin; the outline is cut later."""
+    x, y = canvas.x[canvas.face], canvas.y[canvas.face]
     mottle = noise("coarse", x, y, pattern=who.pattern, scale=0.6)
     fine = noise("fine", x, y, pattern=who.pattern + 7, scale=1.1)
     value = 1.0 + (0.045 * who.skin_mottle) * mottle + (0.018 + 0.02 * who.skin_mottle) * fine
@@ -33,23 +33,23 @@ def paint_skin(canvas: Canvas, who: Identity, head: Head, base: Array) -> None:
     red = np.exp(-(((side - 42) / 17) ** 2) - ((y + 36) / 17) ** 2) * 1.0
     red += np.exp(-((x / 13) ** 2) - ((y - who.nose_tip_height - 2) / 12) ** 2) * 0.8
     red *= np.float32(who.ruddiness * (1.0 - 0.55 * who.melanin)) * (1.0 + 0.2 * mottle)
-    for channel, loss in enumerate((0.02, 0.3, 0.27)):
-        np.multiply(value, base[channel, 0, 0] * (1.0 - np.float32(loss) * red), out=canvas.colour[channel])
+    for part, colour, loss in zip(canvas.colour[:, *canvas.face], base.flat, (0.02, 0.3, 0.27), strict=True):
+        np.multiply(value, colour * (1.0 - np.float32(loss) * red), out=part)
     if who.freckles > 0.03:
         spots = noise("mid", x, y, pattern=who.pattern + 99, scale=2.1)
         where = np.exp(-np.square(np.square(side / 48)) - ((y + 24) / 30) ** 2)
         canvas.darken(
-            EVERYWHERE, (0.68, 0.52, 0.42), np.clip((spots - 2.0 + 1.6 * who.freckles) * 0.8, 0, 0.8) * where * 0.75
+            canvas.face, (0.68, 0.52, 0.42), np.clip((spots - 2.0 + 1.6 * who.freckles) * 0.8, 0, 0.8) * where * 0.75
         )
     if who.wrinkles > 0.05:
         lines = np.exp(-(((np.sin((y - 0.004 * x * x) * 0.36 + who.pattern % 6) - 1) / 0.13) ** 2))
         brow = np.exp(-np.square(np.square(x / 42)) - np.square(np.square((y - 42) / 14)))
-        canvas.darken(EVERYWHERE, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
+        canvas.darken(canvas.face, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
     for mole_x, mole_y, radius, darkness in who.moles:
         window = canvas.window(head.front(mole_x, mole_y), radius + 3.0)
         if window is None:
             continue
-        spot = radius - np.sqrt(np.square(x[window] - mole_x) + np.square(y[window] - mole_y))
+        spot = radius - np.sqrt(np.square(canvas.x[window] - mole_x) + np.square(canvas.y[window] - mole_y))
         canvas.darken(window, (0.32, 0.2, 0.16), canvas.edge(spot, 1.2) * np.float32(darkness))
 
 
@@ -57,10 +57,10 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     """Paint beard and moustache, from stubble to full."""
     if who.beard < 0.03 and who.moustache < 0.03:
         return
-    x, y = canvas.x, canvas.y
+    x, y, z = canvas.x[canvas.face], canvas.y[canvas.face], canvas.z[canvas.face]
     side = np.abs(x)
     corner_x, _ = mouth_corner(who, picture)
-    hairs = noise("curls", 2.0 * x + 0.5 * canvas.z, y, pattern=who.pattern + 31, scale=2.2)
+    hairs = noise("curls", 2.0 * x + 0.5 * z, y, pattern=who.pattern + 31, scale=2.2)
     hairs = 0.75 * hairs + 0.35 * noise("coarse", x, y, pattern=who.pattern + 37, scale=0.7)
     base, mouth = who.nose_tip_height - 11.0, who.mouth_height
     drop = 11.0 * picture.mouth_open
@@ -79,7 +79,7 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
             continue
         alpha = canvas.edge(inside + hairs, soft) * (0.3 + 0.7 * weight) * min(1.0, 3.5 * weight)
         alpha *= np.clip(0.88 + (0.24 - 0.16 * weight) * hairs, 0.2, 1.0)
-        canvas.paint(EVERYWHERE, colour * (0.9 + 0.16 * hairs), np.clip(alpha, 0.0, 0.95))
+        canvas.paint(canvas.face, colour * (0.9 + 0.16 * hairs), np.clip(alpha, 0.0, 0.95))
 
 
 def bend(normals: Array, gx: Array, gy: Array) -> Array:
