@@ -28,13 +28,15 @@ def paint_eye(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, side
     c, s = math.cos(who.eye_tilt), math.sin(who.eye_tilt)
     u, v = dx * c + dy * s, dy * c - dx * s  # u outwards along the opening, v upwards
     t = u / who.eye_width
-    arch = unit(1.0 - np.abs(t - 0.06 * (1 - t * t)) ** 2.1)
+    square, reach = t * t, np.abs(t)
+    arch = unit(1.0 - np.abs(t - 0.06 * (1 - square)) ** 2.1)
     closed = min(picture.eyes_closed + 0.22 * max(picture.smile, 0.0), 1.0)
-    low = -(4.1 - 1.0 * max(picture.smile, 0.0)) * unit(1.0 - t * t) ** 0.9
+    low = -(4.1 - 1.0 * max(picture.smile, 0.0)) * unit(1.0 - square) ** 0.9
     opening = who.eye_opening + 0.9 * max(picture.brow_raise, 0.0)
     high = opening * arch**0.75 * (1.0 - closed) + (low + 0.2) * closed
-    along = unit((1.06 - np.abs(t)) * 8.0)
-    inside = canvas.edge(np.minimum(high - v, v - low)) * (np.abs(t) < 1.0)
+    below, above = high - v, v - low  # distance to the upper lid and to the lower
+    along = unit((1.06 - reach) * 8.0)
+    inside = canvas.edge(np.minimum(below, above)) * (reach < 1.0)
 
     # skin around: socket, fold of the lid, bag
     around = np.exp(-((t / 1.05) ** 2) - ((v - 1.0) / 8.5) ** 2)
@@ -42,20 +44,20 @@ def paint_eye(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, side
     fold_at = v - (high + who.lid_crease * (0.45 + 0.55 * np.sqrt(unit(1.0 - (t * 0.9) ** 2))) * (1 + closed))
     fold = np.exp(-((fold_at / (0.75 + 0.5 * canvas.pixel_mm)) ** 2)) * along
     canvas.darken(window, (0.42, 0.33, 0.31), fold * (0.75 * (1.0 - 0.85 * who.lid_fold)))
-    lid = canvas.edge(np.minimum(-fold_at, v - high), 1.5) * along
+    lid = canvas.edge(np.minimum(-fold_at, -below), 1.5) * along
     canvas.darken(window, (1.08, 1.0, 0.98), lid * (1.0 - who.lid_fold))
-    bag = np.exp(-(((v - low + 4.4) / 1.6) ** 2)) * unit(1.1 - t * t)
+    bag = np.exp(-(((above + 4.4) / 1.6) ** 2)) * unit(1.1 - square)
     canvas.darken(window, (0.66, 0.56, 0.58), bag * 0.6 * who.eye_bags)
 
     # ball
-    white = linear(220, 210, 203) * (0.62 + 0.38 * unit((high - v) / 4.0) * unit(1.3 - t * t))
+    white = linear(220, 210, 203) * (0.62 + 0.38 * unit(below / 4.0) * unit(1.3 - square))
     corner = unit((-t - 0.72) * 5.0)
     canvas.paint(window, white + corner * (linear(208, 150, 140) - white), inside)
     du, dv = u - 3.4 * picture.gaze_x * side, v - 2.2 * picture.gaze_y - 0.25
     r = np.sqrt(du * du + dv * dv)
     iris_colour = _iris_colour(who)
     rays = 1.0 - 0.42 * unit((r / who.iris_radius - 0.62) * 2.6) - 0.1 * dv / who.iris_radius
-    shade = rays * (0.55 + 0.45 * unit((high - v) / 3.2))
+    shade = rays * (0.55 + 0.45 * unit(below / 3.2))
     canvas.paint(window, iris_colour * shade, inside * canvas.edge(who.iris_radius - r))
     canvas.paint(window, _INK * 0.3, inside * canvas.edge(2.2 - r))
     glint_u = du - side * 2.0 * math.sin(picture.light_azimuth)
@@ -64,8 +66,8 @@ def paint_eye(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, side
 
     # lashes
     thick = 0.62 + 0.5 * np.clip(t + 0.5, 0.0, 1.2) + 0.35 * canvas.pixel_mm
-    canvas.paint(window, _INK, np.exp(-(((v - high) / thick) ** 2)) * along * 0.82)
-    canvas.paint(window, mix(skin * 0.3, _INK, 0.4), np.exp(-(((v - low + 0.3) / 0.8) ** 2)) * along * 0.42)
+    canvas.paint(window, _INK, np.exp(-((below / thick) ** 2)) * along * 0.82)
+    canvas.paint(window, mix(skin * 0.3, _INK, 0.4), np.exp(-(((above + 0.3) / 0.8) ** 2)) * along * 0.42)
 
 
 def _iris_colour(who: Identity) -> Array:
@@ -117,13 +119,14 @@ def paint_mouth(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, sk
         return
     x, y = canvas.x[window], canvas.y[window]
     t = x / corner_x
-    bow = unit(1.0 - t * t)
+    reach, square = np.abs(t), t * t
+    bow = unit(1.0 - square)
     smile, gape = picture.smile, picture.mouth_open
     line = who.mouth_height + (corner_y - who.mouth_height) * t * t - 0.9 * np.exp(-((x / 5.0) ** 2)) * (1 - gape)
     upper_edge = line + 3.0 * gape * bow
     lower_edge = line - 11.0 * gape * bow**0.8
     dip = who.cupid_bow * (np.exp(-((x / 3.2) ** 2)) - 0.5 * np.exp(-(((np.abs(x) - 6.0) / 4.0) ** 2)))
-    top = upper_edge + who.upper_lip * (1 - 0.3 * max(smile, 0.0)) * unit(1 - np.abs(t) ** 1.6) ** 0.9 - dip * bow
+    top = upper_edge + who.upper_lip * (1 - 0.3 * max(smile, 0.0)) * unit(1 - reach**1.6) ** 0.9 - dip * bow
     bottom = lower_edge - who.lower_lip * (1 - 0.22 * max(smile, 0.0)) * bow**0.75
 
     lip = mix(
@@ -131,7 +134,7 @@ def paint_mouth(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, sk
         linear(178, 62, 70) * (0.35 + 0.9 * skin[0]),
         0.75 * who.lip_redness,
     )
-    within = (np.abs(t) < 1.0).astype(np.float32)
+    within = (reach < 1.0).astype(np.float32)
     upper = canvas.edge(np.minimum(top - y, y - upper_edge), 1.5) * within
     lower = canvas.edge(np.minimum(lower_edge - y, y - bottom), 1.8) * within
     canvas.paint(window, lip * 0.78, upper * 0.88)
@@ -145,8 +148,8 @@ def paint_mouth(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, sk
             np.minimum(np.minimum(upper_edge - 0.3 - y, y - upper_edge + 7.0), y - lower_edge - 0.8), 0.9
         )
         gaps = 0.93 + 0.07 * np.cos(x * 0.8)
-        canvas.paint(window, linear(226, 218, 202) * (gaps * (1.0 - 0.45 * t * t)), teeth * inner * (np.abs(t) < 0.86))
-    crease = np.exp(-(((y - line) / 0.95) ** 2)) * unit((1.08 - np.abs(t)) * 9) * (1.0 - min(4 * gape, 1.0))
+        canvas.paint(window, linear(226, 218, 202) * (gaps * (1.0 - 0.45 * t * t)), teeth * inner * (reach < 0.86))
+    crease = np.exp(-(((y - line) / 0.95) ** 2)) * unit((1.08 - reach) * 9) * (1.0 - min(4 * gape, 1.0))
     canvas.paint(window, lip * planes([0.2, 0.13, 0.13]), crease * 0.85)
     corner = np.exp(-(((np.abs(x) - corner_x) / 2.2) ** 2) - ((y - corner_y) / 1.9) ** 2)
     canvas.darken(window, (0.5, 0.38, 0.36), corner * 0.55)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from marginface.drawn.canvas import unit
 from marginface.drawn.head import Array, Head, mouth_corner
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -90,9 +91,15 @@ def look_at_head(head: Head, view: npt.NDArray[np.float64], camera: Array) -> Su
         x, y, z = (start[k] + depth * ahead[k] for k in range(3))
         a, b, z0 = head.slice_at(y)
         dz = z - z0
-        outside = (np.sqrt(np.square(x / a) + np.square(dz / b)) - 1.0) * np.minimum(a, b)
-        outside -= head.relief_at(x, y) * np.minimum(np.maximum(dz * np.float32(0.05), 0.0), 1.0)
-        depth = np.maximum(depth - np.float32(0.78) * outside, nearest)
+        outside = np.square(x / a)
+        outside += np.square(dz / b)
+        np.sqrt(outside, out=outside)
+        outside -= np.float32(1.0)
+        outside *= np.minimum(a, b)
+        outside -= head.relief_at(x, y) * unit(dz * np.float32(0.05))
+        outside *= np.float32(0.78)
+        np.subtract(depth, outside, out=depth)
+        np.maximum(depth, nearest, out=depth)
     x, y, z = (start[k] + depth * ahead[k] for k in range(3))
     a, b, z0 = head.slice_at(y)
     above_a, above_b, above_z0 = head.slice_at(y + np.float32(2.0))
