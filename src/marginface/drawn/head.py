@@ -170,7 +170,11 @@ def _through(knots: list[tuple[float, float]], y: npt.NDArray[np.float64]) -> np
 
 
 def _smooth(values: npt.NDArray[np.float64], sigma_mm: float) -> npt.NDArray[np.float64]:
-    return cv2.GaussianBlur(values[:, None], (1, 0), sigmaX=1, sigmaY=sigma_mm / _TABLE_STEP)[:, 0]  # type: ignore[no-any-return]
+    """Return what `cv2.GaussianBlur` does, which takes six times as long on a single column of doubles."""
+    sigma = sigma_mm / _TABLE_STEP
+    reach = math.ceil(4.0 * sigma)
+    kernel = cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_64F)[:, 0]
+    return np.convolve(np.pad(values, reach, mode="reflect"), kernel, "valid")
 
 
 def _rest_relief(who: Identity) -> Array:
@@ -184,31 +188,32 @@ def _rest_relief(who: Identity) -> Array:
     ridge = ridge * np.clip((18 - y) / 20, 0, 1) ** 1.5 / (1 + np.exp(-(y - tip + 4 + 0.4 * who.nose_upturn) / 1.9))
     half = 1.25 * who.bridge_width + (0.66 * who.nose_width - who.bridge_width) * along**1.5
     bent = x - who.nose_bend * along
-    relief = ridge * np.exp(-0.78 * np.square(bent / half))
+    relief: Array = ridge * np.exp(-0.78 * np.square(bent / half))
     ball_y = tip - 1 + 0.5 * who.nose_upturn
-    relief = relief + 4.6 * _bump(x - who.nose_bend, y - ball_y, who.nose_ball * 0.72, who.nose_ball * 0.66)
+    relief += 4.6 * _bump(x - who.nose_bend, y - ball_y, who.nose_ball * 0.72, who.nose_ball * 0.66)
     # a wing is exactly 0 from 29.4 mm beside its middle and 31.5 mm above it: no need to look at the rest of the grid
     middle = int(base) + 4 + RELIEF_Y
     reach = slice(middle - 34, middle + 34), slice(RELIEF_X - 49, RELIEF_X + 50)
     across, up = (side[:, reach[1]] - who.nose_width + 5.2) / 5.6, (y[reach[0]] - base - 4) / 6.0
     relief[reach] += 7.0 * np.exp(-((across**2 + up**2) ** 1.4))
-    relief = relief + 6.0 * _bump(x - who.nose_bend, y - base - 3, 4.2, 4.5)
+    relief += 6.0 * _bump(x - who.nose_bend, y - base - 3, 4.2, 4.5)
     # eyes: sockets with the ball of the eye inside, the bone above
-    relief = relief - who.eye_depth * _bump(side - who.eye_distance + 1, y - 1, 15.5, 9.5)
-    relief = relief + 3.6 * _bump(side - who.eye_distance, y, 10.5, 7)
-    relief = relief + who.brow_ridge * _bump(side - 24, y - who.brow_height + 3, 17, 6)
-    relief = relief - 1.6 * who.eye_bags * _bump(side - who.eye_distance, y + 13, 12, 2.6)
+    relief -= who.eye_depth * _bump(side - who.eye_distance + 1, y - 1, 15.5, 9.5)
+    relief += 3.6 * _bump(side - who.eye_distance, y, 10.5, 7)
+    relief += who.brow_ridge * _bump(side - 24, y - who.brow_height + 3, 17, 6)
+    relief -= 1.6 * who.eye_bags * _bump(side - who.eye_distance, y + 13, 12, 2.6)
     # cheeks, temples
-    relief = relief + who.cheekbone * _bump(side - 46, y + 26, 15, 11)
-    relief = relief + who.cheek_fullness * _bump(side - 43, y + 60, 16, 17) - 3.0 * _bump(side - 66, y - 30, 12, 20)
+    relief += who.cheekbone * _bump(side - 46, y + 26, 15, 11)
+    relief += who.cheek_fullness * _bump(side - 43, y + 60, 16, 17)
+    relief -= 3.0 * _bump(side - 66, y - 30, 12, 20)
     rows, fold = _smile_fold(who, 0.0)
     relief[rows] -= 1.6 * who.smile_fold * fold
     # mouth and chin
     mouth = who.mouth_height
-    relief = relief + (1.6 + 0.3 * who.upper_lip) * _bump(x, y - mouth - 0.45 * who.upper_lip, 17, 3.2)
-    relief = relief + (2.0 + 0.3 * who.lower_lip) * _bump(x, y - mouth + 0.55 * who.lower_lip, 15, 3.6)
-    relief = relief - 1.1 * _bump(x, y - (base + mouth + who.upper_lip) / 2, 2.6, 5)
-    relief = relief - 2.8 * _bump(x, y - mouth + who.lower_lip + 8, 17, 4.5)
-    relief = relief + (2.5 + 0.5 * who.chin_forward) * _bump(x, y - who.chin_height - 14, 13, 8)
-    relief = relief - who.chin_cleft * _bump(x, y - who.chin_height - 12, 1.8, 7)
-    return np.ascontiguousarray(relief, dtype=np.float32)
+    relief += (1.6 + 0.3 * who.upper_lip) * _bump(x, y - mouth - 0.45 * who.upper_lip, 17, 3.2)
+    relief += (2.0 + 0.3 * who.lower_lip) * _bump(x, y - mouth + 0.55 * who.lower_lip, 15, 3.6)
+    relief -= 1.1 * _bump(x, y - (base + mouth + who.upper_lip) / 2, 2.6, 5)
+    relief -= 2.8 * _bump(x, y - mouth + who.lower_lip + 8, 17, 4.5)
+    relief += (2.5 + 0.5 * who.chin_forward) * _bump(x, y - who.chin_height - 14, 13, 8)
+    relief -= who.chin_cleft * _bump(x, y - who.chin_height - 12, 1.8, 7)
+    return relief
