@@ -42,6 +42,13 @@ class Canvas:
         left, right = max(int(px - reach), 0), min(int(px + reach) + 2, side)
         return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
 
+    def band(self, low: float, high: float) -> Window:
+        """Return the rows of `face` with a head height in low..high (millimetres)."""
+        rows, columns = self.face
+        y = self.y[self.face]
+        found = extent((y > low) & (y < high), across=1)
+        return slice(rows.start + found.start, rows.start + found.stop), columns
+
     def edge(self, inside_mm: Array, softness_mm: float = 0.0) -> Array:
         """Return 0..1 coverage from a signed distance, softened over a pixel or more."""
         width = max(softness_mm, 1.2 * self.pixel_mm)
@@ -66,6 +73,12 @@ class Canvas:
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 EVERYWHERE: Window = (slice(None), slice(None))
+
+
+def extent(covered: npt.NDArray[np.bool_], *, across: int) -> slice:
+    """Return from the first to the last covered row (across 1) or column (across 0); the first where none is."""
+    found = np.flatnonzero(covered.any(axis=across))
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 1)
 
 
 def linear(*srgb: float) -> Array:

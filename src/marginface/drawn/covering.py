@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, linear, noise, unit
+from marginface.drawn.canvas import EVERYWHERE, Array, Canvas, extent, linear, noise, unit
 from marginface.drawn.head import Head
 from marginface.drawn.identity import Identity
 from marginface.drawn.nuisance import Nuisance
@@ -89,24 +89,27 @@ def paint_glasses(canvas: Canvas, who: Identity, picture: Nuisance, head: Head, 
     to_plane = np.linalg.inv(np.array([[view[0, 0], view[0, 1]], [view[1, 0], view[1, 1]]]))
     cx = canvas.camera_x - np.float32(view[0, 2] * plane_z)
     cy = -canvas.camera_y - np.float32(view[1, 2] * plane_z)
-    x = np.float32(to_plane[0, 0]) * cx + np.float32(to_plane[0, 1]) * cy
     y = np.float32(to_plane[1, 0]) * cx + np.float32(to_plane[1, 1]) * cy + np.float32(3.0)
+    # 14 mm above and below the glasses their shadow fades below what float32 takes from 1
+    rows = (extent(np.abs(y) < half_h + 16.0, across=1), slice(None))
+    cx, cy, y = cx[rows], cy[rows], y[rows]
+    x = np.float32(to_plane[0, 0]) * cx + np.float32(to_plane[0, 1]) * cy
     side = np.abs(x)
     middle = max(who.eye_distance + 1.5, half_w + 5.0)
     qx, qy = np.abs(side - middle) - (half_w - corner), np.abs(y) - (half_h - corner)
     outside = np.sqrt(np.maximum(qx, 0) ** 2 + np.maximum(qy, 0) ** 2) + np.minimum(np.maximum(qx, qy), 0) - corner
     if picture.glasses == "dark":
-        canvas.darken(EVERYWHERE, (0.10, 0.10, 0.11), canvas.edge(-outside) * 0.93)
+        canvas.darken(rows, (0.10, 0.10, 0.11), canvas.edge(-outside) * 0.93)
     else:
-        canvas.paint(EVERYWHERE, (0.9, 0.93, 0.95), canvas.edge(-outside) * np.float32(0.05))
+        canvas.paint(rows, (0.9, 0.93, 0.95), canvas.edge(-outside) * np.float32(0.05))
     glare = np.exp(-(((x + y - rng.uniform(-30, 30)) / 5.0) ** 2)) * canvas.edge(-outside) * rng.uniform(0.0, 0.5)
-    canvas.paint(EVERYWHERE, (1.0, 1.0, 1.0), glare.astype(np.float32) * np.float32(picture.light_strength))
+    canvas.paint(rows, (1.0, 1.0, 1.0), glare.astype(np.float32) * np.float32(picture.light_strength))
     shadow = np.exp(-(((outside + 0.0) / 3.0) ** 2)) * (y < 0)
-    canvas.darken(EVERYWHERE, (0.75, 0.7, 0.68), shadow * 0.5)
+    canvas.darken(rows, (0.75, 0.7, 0.68), shadow * 0.5)
     bridge = np.minimum(1.3 - np.abs(y - 4.0 + 0.02 * x * x), middle - half_w - side)
     arm = np.minimum(np.minimum(1.6 - np.abs(y - 0.5 * half_h), side - middle - half_w), 78.0 - side)
     metal = np.maximum(np.maximum(thick - np.abs(outside), bridge), arm)
-    canvas.paint(EVERYWHERE, frame, canvas.edge(metal, 0.9))
+    canvas.paint(rows, frame, canvas.edge(metal, 0.9))
 
 
 def paint_occluder(canvas: Canvas, who: Identity, picture: Nuisance, rim: Array, light: Array) -> None:

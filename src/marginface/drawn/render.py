@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.drawn import covering, features, hair, skin
-from marginface.drawn.canvas import Array, Canvas
+from marginface.drawn.canvas import Array, Canvas, extent
 from marginface.drawn.geometry import camera_from_head, look_at_head, rotation
 from marginface.drawn.head import Head, sample
 from marginface.drawn.identity import Identity
@@ -58,7 +58,7 @@ def draw_head(
         camera_x=camera_x,
         camera_y=camera_y,
         colour=np.zeros((3, size, size), np.float32),
-        face=(_extent(covered.any(axis=1)), _extent(covered.any(axis=0))),
+        face=(extent(covered, across=1), extent(covered, across=0)),
         pixel_from_head=np.column_stack([linear_part, pixel_from_camera[:, 2]]),
         pixel_mm=pixel_mm,
     )
@@ -91,12 +91,6 @@ def draw_head(
     covering.paint_glasses(canvas, who, picture, head, view)
     covering.paint_occluder(canvas, who, picture, rim, light)
     return canvas.colour
-
-
-def _extent(covered: npt.NDArray[np.bool_]) -> slice:
-    """Return the rows (or columns) from the first to the last that is covered; none where none is."""
-    found = np.flatnonzero(covered)
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
 def _camera_positions(pixel_from_camera: npt.NDArray[np.float64], roll: float, size: int, rays: int) -> Array:

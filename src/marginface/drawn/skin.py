@@ -42,9 +42,11 @@ def paint_skin(canvas: Canvas, who: Identity, head: Head, base: Array) -> None:
             canvas.face, (0.68, 0.52, 0.42), np.clip((spots - 2.0 + 1.6 * who.freckles) * 0.8, 0, 0.8) * where * 0.75
         )
     if who.wrinkles > 0.05:
+        forehead = canvas.band(12.0, 72.0)  # 30 mm from the middle the lines fade below what float32 takes from 1
+        x, y = canvas.x[forehead], canvas.y[forehead]
         lines = np.exp(-(((np.sin((y - 0.004 * x * x) * 0.36 + who.pattern % 6) - 1) / 0.13) ** 2))
         brow = np.exp(-np.square(np.square(x / 42)) - np.square(np.square((y - 42) / 14)))
-        canvas.darken(canvas.face, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
+        canvas.darken(forehead, (0.66, 0.57, 0.54), lines * brow * (0.6 * who.wrinkles))
     for mole_x, mole_y, radius, darkness in who.moles:
         window = canvas.window(head.front(mole_x, mole_y), radius + 3.0)
         if window is None:
@@ -57,7 +59,8 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
     """Paint beard and moustache, from stubble to full."""
     if who.beard < 0.03 and who.moustache < 0.03:
         return
-    x, y, z = canvas.x[canvas.face], canvas.y[canvas.face], canvas.z[canvas.face]
+    lower_face = canvas.band(-np.inf, 25.0)  # the beard's line ends 5 mm above the pupils, its hairs 13 mm above that
+    x, y, z = canvas.x[lower_face], canvas.y[lower_face], canvas.z[lower_face]
     side = np.abs(x)
     corner_x, _ = mouth_corner(who, picture)
     hairs = noise("curls", 2.0 * x + 0.5 * z, y, pattern=who.pattern + 31, scale=2.2)
@@ -79,7 +82,7 @@ def paint_beard(canvas: Canvas, who: Identity, picture: Nuisance, colour: Array)
             continue
         alpha = canvas.edge(inside + hairs, soft) * (0.3 + 0.7 * weight) * min(1.0, 3.5 * weight)
         alpha *= np.clip(0.88 + (0.24 - 0.16 * weight) * hairs, 0.2, 1.0)
-        canvas.paint(canvas.face, colour * (0.9 + 0.16 * hairs), np.clip(alpha, 0.0, 0.95))
+        canvas.paint(lower_face, colour * (0.9 + 0.16 * hairs), np.clip(alpha, 0.0, 0.95))
 
 
 def bend(normals: Array, gx: Array, gy: Array) -> Array:
