@@ -26,7 +26,7 @@ def background(picture: Nuisance, side: int) -> Array:
         x1, y1 = x0 + int(rng.integers(3, 24)), y0 + int(rng.integers(3, 30))
         box = small[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
         box += 0.75 * (rng.uniform(0.02, 0.85) * (1.0 + rng.normal(0, 0.16, 3)) - box)
-    small = np.clip(small, 0.005, 1.0)
+    small = small.clip(np.float32(0.005), np.float32(1.0))
     return np.stack(cv2.split(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)))
 
 

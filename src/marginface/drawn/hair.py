@@ -62,7 +62,10 @@ class Coat:
 def comb(canvas: Canvas, who: Identity, picture: Nuisance, hair: Array, light: Array) -> Coat:
     """Return the hair as it lies today; it lets light through, so that it has less contrast than skin."""
     strands = _strands(canvas, who)
-    colour = (hair * (0.38 + 0.62 * light)) * (1.0 + 0.3 * strands).clip(np.float32(0.3), _INFINITY)
+    colour = np.float32(0.62) * light
+    colour += np.float32(0.38)
+    colour *= hair
+    colour *= (1.0 + 0.3 * strands).clip(np.float32(0.3), _INFINITY)
     length = who.hair_length + 6.0 * picture.hair_jitter
     return Coat(strands=strands, colour=colour, thickness=_thickness(canvas, who, picture, length), length=length)
 

@@ -95,7 +95,9 @@ def bend(normals: Array, gx: Array, gy: Array) -> Array:
 
 def along(vectors: Array, other: Array) -> Array:
     """Return (h, w) dot products of (3, h, w) with (3,) or (3, h, w)."""
-    product: Array = vectors[0] * other[0] + vectors[1] * other[1] + vectors[2] * other[2]
+    product: Array = vectors[0] * other[0]
+    product += vectors[1] * other[1]
+    product += vectors[2] * other[2]
     return product
 
 
@@ -116,13 +118,16 @@ def light(picture: Nuisance, view: npt.NDArray[np.float64], normals: Array, holl
     sky = 0.86 + 0.14 * along(normals, above)
     depth = view[2].astype(np.float32)
     sky *= 0.72 + 0.28 * unit(along(normals, depth))
-    open_sky = 1.0 - np.clip(hollow * np.float32(0.05), 0.0, 0.36)
+    open_sky = 1.0 - (hollow * np.float32(0.05)).clip(np.float32(0.0), np.float32(0.36))
     ambient = sky * open_sky * np.float32(1.04 * (1.0 - 0.72 * picture.light_strength))
     strength = np.float32(1.32 * picture.light_strength) * (0.45 + 0.55 * open_sky)
     out = np.empty((3, *facing.shape), np.float32)
     for channel, wrap in enumerate((0.36, 0.24, 0.2)):
         lit = unit((facing + np.float32(wrap)) * np.float32(1.0 / (1.0 + wrap)))
-        out[channel] = ambient + strength * lit * np.sqrt(lit)
+        root = np.sqrt(lit)
+        lit *= strength
+        lit *= root
+        np.add(ambient, lit, out=out[channel])
     return out
 
 
@@ -132,7 +137,7 @@ def shine(who: Identity, picture: Nuisance, view: npt.NDArray[np.float64], norma
     half = (view.T @ (half / (np.linalg.norm(half) + 1e-9))).astype(np.float32)
     peak = unit(along(normals, half))
     for _ in range(4):
-        peak = peak * peak
+        peak *= peak
     return peak * np.float32(0.30 * who.gloss * (0.25 + picture.light_strength))
 
 
