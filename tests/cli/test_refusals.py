@@ -153,6 +153,13 @@ def test_words_that_lead_nowhere(words: list[str], sentence: str, capsys: pytest
     assert sentence in _one_sentence(capsys)
 
 
+def test_a_report_that_cannot_be_written(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("a file stands where the folder should be")
+    words = ["evaluate", "raw-pixels", "--data", f"folder:{faces}", "--replicates", "0", "--workers", "0"]
+    assert main([*words, "--out", str(tmp_path / "taken")]) == 1
+    assert "the report cannot be written" in _one_sentence(capsys)
+
+
 def test_a_loss_that_is_not_finite_names_step_and_keeps_the_batch(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import jinja2
 
-from marginface.errors import InputError
+from marginface.errors import InputError, WorkError
 from marginface.records.record import RecordSource
 
 from . import words
@@ -57,6 +57,7 @@ def write_report(
         created: time of the report, UTC; now unless given.
 
     Raises:
+        WorkError: the folder cannot be written.
         InputError: no evaluation, two systems of one name, or systems judged on different numbers of comparisons.
     """
     records = [e.to_json() for e in evaluations]
@@ -76,14 +77,18 @@ def write_report(
     }
     plots = draw(report)
     pictures = thumbnails(strip_keys(records[-1:]), sources)
-    (folder / "plots").mkdir(parents=True, exist_ok=True)
-    for plot in plots.values():
-        (folder / "plots" / f"{plot.name}.png").write_bytes(plot.png)
-        (folder / "plots" / f"{plot.name}.svg").write_bytes(plot.svg)
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    html = render(report, plots=plots, pictures=pictures)
     page = folder / "report.html"
-    page.write_text(render(report, plots=plots, pictures=pictures), encoding="utf-8")
+    try:
+        (folder / "plots").mkdir(parents=True, exist_ok=True)
+        for plot in plots.values():
+            (folder / "plots" / f"{plot.name}.png").write_bytes(plot.png)
+            (folder / "plots" / f"{plot.name}.svg").write_bytes(plot.svg)
+        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+        page.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise WorkError(f"{folder}: the report cannot be written ({error.strerror}); choose another folder.") from error
     return page
 
 
