@@ -23,8 +23,8 @@ from marginface.errors import InputError, WorkError
 from marginface.training.config import TrainConfig
 
 FREE_TO_CHANGE = ("data.num_workers", "data.skip_broken", "checkpoint", "log", "evaluations", "evaluate_every_epochs")
-"""Settings that a resumed run may change, for they cannot alter the weights; only `skip_broken` can, and without it a run
-that a broken image has stopped could not go on."""
+"""Settings that a resumed run may change, for they cannot alter the weights. Only `skip_broken` can, and without it a
+run that a broken image has stopped could not go on."""
 
 
 @dataclass(frozen=True)
