@@ -57,6 +57,42 @@ def test_values_and_gradients_are_finite_from_minus_one_to_one_at_any_norm(kind,
     assert lengths.grad is None or lengths.grad.isfinite().all()
 
 
+REWEIGHING = [kind for kind in MARGINS if type(MARGINS[kind]().build()).reweigh is not Margin.reweigh]
+
+
+def test_these_margins_rewrite_other_classes_too():
+    assert REWEIGHING == ["curricularface", "mv_softmax", "circle"]
+
+
+@pytest.mark.parametrize("kind", REWEIGHING)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_rewritten_cosines_and_their_gradients_are_finite_and_of_the_same_dtype(kind, dtype):
+    margin = MARGINS[kind]().build()
+    targets = torch.tensor([-1.0, -0.7, 0.0, 0.5, 1.0], dtype=torch.float64)  # heads call forward in float64
+    penalised = margin(targets, torch.ones_like(targets))
+    cosines = torch.linspace(-1, 1, 401).to(dtype)[:, None].repeat(1, 5).requires_grad_()
+    before = cosines.detach().clone()
+    rewritten = margin.reweigh(cosines, penalised)
+    assert rewritten.dtype == dtype
+    assert rewritten.shape == cosines.shape
+    (slopes,) = torch.autograd.grad(rewritten.sum(), cosines)
+    assert rewritten.isfinite().all()
+    assert slopes.isfinite().all()
+    assert torch.equal(cosines, before)
+
+
+@pytest.mark.parametrize("kind", REWEIGHING)
+def test_other_classes_are_rewritten_entry_by_entry(kind):
+    margin = MARGINS[kind]().build().eval()
+    generator = torch.Generator().manual_seed(0)
+    cosines = 2 * torch.rand(40, 6, generator=generator) - 1
+    penalised = margin(cosines[0], torch.ones(6))
+    whole = margin.reweigh(cosines, penalised)
+    parts = [margin.reweigh(part, penalised) for part in cosines.split(7)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert torch.equal(margin.reweigh(cosines[:, 2:4], penalised[2:4]), whole[:, 2:4])
+
+
 @every_margin
 def test_margin_never_makes_the_true_class_look_better(kind):
     cosines = torch.linspace(-1, 1, 401, dtype=torch.float64)
@@ -102,6 +138,17 @@ def test_inputs_are_left_as_they_were(kind):
         ({"kind": "elasticface_cos", "sigma": 0.1}, r"sigma 0.1 is outside \(0, 0.0875\]"),
         ({"kind": "elasticface_arc", "margin": 2.0}, "margin 2.0 is outside"),
         ({"kind": "elasticface_cos", "margin": 2.0}, "margin 2.0 is outside"),
+        ({"kind": "softmax", "scale": 1}, "scale: there is no such setting"),
+        ({"kind": "curricularface", "margin": -0.5}, "margin -0.5 is outside"),
+        ({"kind": "curricularface", "ema_weight": 1.5}, "ema_weight 1.5 is outside"),
+        ({"kind": "mv_softmax", "margin": 2.0}, r"margin 2.0 is outside \[0, 2\); for target am it is a cosine"),
+        ({"kind": "mv_softmax", "target": "arc", "margin": 1.8}, "for target arc it is an angle in radians"),
+        ({"kind": "mv_softmax", "weight": 1.0}, "for no weight at all take kind: cosface"),
+        ({"kind": "mv_softmax", "target": "arc", "weight": 0.12}, "for no weight at all take kind: arcface"),
+        ({"kind": "mv_softmax", "emphasis": "adaptiv"}, "did you mean 'adaptive'"),
+        ({"kind": "circle", "margin": 1.0}, "margin 1.0 is outside"),
+        ({"kind": "circle", "margin": float("nan")}, "margin nan is outside"),
+        ({"kind": "adacos", "largest_scale": 0.5}, "largest_scale 0.5 must be a number of at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_words(settings, sentence):
