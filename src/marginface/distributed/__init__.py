@@ -1,7 +1,9 @@
-"""torch.distributed and nothing about faces: who am I, and sums over all ranks."""
+"""torch.distributed and nothing about faces: who am I, sums over all ranks, and what of a network is cut into parts."""
 
+from marginface.distributed.blocks import repeated_blocks
+from marginface.distributed.buffers import on_copies_of_buffers, share_from_first
 from marginface.distributed.collectives import any_rank, sum_gradients, sum_over_ranks, sum_without_dividing
-from marginface.distributed.process_group import Ranks, joined_ranks
+from marginface.distributed.process_group import Ranks, is_lost_rank, joined_ranks
 from marginface.distributed.row_exchange import RowExchange, gather_rows
 
 __all__ = [
@@ -9,7 +11,11 @@ __all__ = [
     "RowExchange",
     "any_rank",
     "gather_rows",
+    "is_lost_rank",
     "joined_ranks",
+    "on_copies_of_buffers",
+    "repeated_blocks",
+    "share_from_first",
     "sum_gradients",
     "sum_over_ranks",
     "sum_without_dividing",

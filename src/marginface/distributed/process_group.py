@@ -10,18 +10,37 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-LONGEST_WAIT = datetime.timedelta(hours=2)
-"""Of ranks for each other: the first evaluates for all. A rank that dies is noticed by torchrun, not by waiting."""
+from marginface.errors import WorkError
+
+LONGEST_WAIT = datetime.timedelta(minutes=30)
+"""Of ranks for each other: the first alone computes an evaluation's intervals. A rank that dies is noticed at once, by
+its closed connections or by torchrun; only a node that vanishes is noticed by waiting."""
+
+_WORDS_OF_A_LOST_RANK = (
+    "connection closed",
+    "connection reset",
+    "connection was likely closed",
+    "connection refused",
+    "broken pipe",
+    "remote process exited",
+    "socket closed",
+    "timed out waiting",
+    "collective operation timeout",
+    "ncclremoteerror",
+)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where this process stands among all that train together."""
+    """Where this process stands among all that work together."""
 
     rank: int
     world_size: int
     device: torch.device
+    mesh: DeviceMesh | None = None
+    """All ranks in one line, for sharded tensors; None where there is one rank."""
 
     @property
     def is_first(self) -> bool:
@@ -35,6 +54,9 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
 
     Without torchrun's RANK and WORLD_SIZE this is one rank and no process group is made. `device` "cuda" becomes this
     rank's own GPU (LOCAL_RANK).
+
+    Raises:
+        WorkError: another rank ended while this one worked with it.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield Ranks(0, 1, device)
@@ -43,7 +65,21 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+    rank, world_size = dist.get_rank(), dist.get_world_size()
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size(), device)
+        mesh = init_device_mesh(device.type, (world_size,), mesh_dim_names=("ranks",)) if world_size > 1 else None
+        yield Ranks(rank, world_size, device, mesh)
+    except RuntimeError as error:
+        if not is_lost_rank(error):
+            raise
+        raise WorkError(
+            f"rank {rank} of {world_size} stopped because another rank ended (it was killed, ran out of memory, or "
+            f"says why itself). The last checkpoint is intact; start again with --resume."
+        ) from error
     finally:
         dist.destroy_process_group()
+
+
+def is_lost_rank(error: BaseException) -> bool:
+    """Return whether torch's words say that another rank has gone; it has no type of its own for that."""
+    return any(words in str(error).lower() for words in _WORDS_OF_A_LOST_RANK)

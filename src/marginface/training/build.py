@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
-from torch.nn.parallel import DistributedDataParallel
 
 from marginface.config import to_yaml
-from marginface.distributed import Ranks, sum_without_dividing
+from marginface.distributed import Ranks
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
 from marginface.loading.sampler import ShuffledBatches
@@ -21,6 +20,7 @@ from marginface.models import ModelCard, Provenance
 from marginface.optim import Ema, build_param_groups
 from marginface.records.record import RecordSource
 from marginface.training.config import TrainConfig
+from marginface.training.parallel import spread_backbone
 from marginface.training.precision import build_scaler
 from marginface.training.progress import Progress
 from marginface.training.task import MarginTask
@@ -37,7 +37,7 @@ class TrainingRun:
     batches: ShuffledBatches
     task: MarginTask
     forward_backbone: nn.Module
-    """The backbone itself, or its DDP wrapper with several ranks."""
+    """The backbone itself, or its DDP wrapper."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     ema: Ema | None
@@ -63,8 +63,7 @@ def build_run(
     head = config.head.build(
         num_classes=len(records.identities), embedding_dim=config.backbone.embedding_dim, seed=config.seed
     ).to(ranks.device)
-    if config.precision.channels_last:
-        backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward_backbone = spread_backbone(backbone, config, ranks)  # before anything that holds its parameters
     task = MarginTask(backbone, head)
     groups = build_param_groups(
         backbone,
@@ -96,7 +95,7 @@ def build_run(
         ),
         batches=batches,
         task=task,
-        forward_backbone=_wrap(backbone, ranks),
+        forward_backbone=forward_backbone,
         optimizer=optimizer,
         scaler=build_scaler(config.precision, ranks.device),
         ema=config.ema.build(backbone) if config.ema else None,
@@ -139,12 +138,3 @@ def _card(config: TrainConfig, records: RecordSource, name: str, command: str) -
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         ),
     )
-
-
-def _wrap(backbone: nn.Module, ranks: Ranks) -> nn.Module:
-    if ranks.world_size == 1:
-        return backbone
-    device_ids = [ranks.device.index] if ranks.device.type == "cuda" else None
-    wrapped = DistributedDataParallel(backbone, device_ids=device_ids)
-    wrapped.register_comm_hook(None, sum_without_dividing)  # type: ignore[arg-type]
-    return wrapped

@@ -51,6 +51,19 @@ class PrecisionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistributedConfig:
+    """How several ranks share the backbone; the head's kind says how they share the class centres."""
+
+    backbone: Literal["ddp", "fsdp"] = "ddp"
+    """ddp: every rank holds the whole backbone, and gradients are summed while backward goes on. fsdp (FSDP2): weights,
+    gradients and optimiser state are cut over the ranks, and each block is put together when it is used; for backbones
+    that do not fit otherwise. Batch statistics are those of a rank's own images either way."""
+    sync_batch_norm: bool = False
+    """Normalise by the statistics of all ranks' images together. Needs CUDA, and worth it below about 32 images a
+    rank."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
     """When the state is written. A run always ends with a checkpoint, also when it is interrupted."""
 
@@ -96,8 +109,17 @@ class TrainConfig:
     accumulation_steps: int = 1
     """Parts into which a rank's share of the batch is cut, to save memory; gradients are those of the whole batch."""
     clip_norm: float | None = None
-    """Largest length of the gradient of backbone and head together; None does not clip."""
+    """Largest length of the gradient of backbone and head together; None does not clip. A head that moves its centres
+    itself (fused_update, and sampled with frozen rows) has no gradient to measure: then the backbone's alone is
+    clipped, as in arcface_torch."""
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    compile: bool = False
+    """Translate the backbone by torch.compile: minutes at the start of a run, faster steps on GPUs. On a CPU it needs a
+    C++ compiler."""
+    activation_checkpointing: bool = False
+    """Keep only the inputs of the backbone's blocks for backward and compute the rest again: less memory, about a third
+    more time. Gradients stay the same, and running statistics move once."""
     ema: EmaConfig | None = None
     """Average the weights over steps; evaluations and the written model then use the average."""
     evaluations: tuple[EvaluationConfig, ...] = ()

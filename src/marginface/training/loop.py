@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from marginface.distributed import any_rank
 from marginface.errors import WorkError
@@ -143,8 +144,8 @@ def _finish(run: TrainingRun, folder: RunFolder, voices: Voices) -> None:
     """Leave the last checkpoint, its model and the log's last line, also if a killed run had come to the last step."""
     if checkpoints.latest_step(folder.checkpoints) != run.total_steps:
         _save(run, folder)
-    elif run.ranks.is_first:
-        save_model(current_model(run), folder.model)
+    else:
+        _save_model(run, folder.model)
     if voices.lines and not read_events(folder.log, "end"):
         voices.lines.write("end", step=run.total_steps)
 
@@ -188,8 +189,8 @@ def _evaluate(run: TrainingRun, folder: RunFolder, voices: Voices) -> None:
             voices.tensorboard.write(f"evaluation/{result.name}", step, result.fields)
         if voices.display:
             voices.display.say(f"step {step}  {result.sentence}")
-    if run.progress.best.step == step and run.ranks.is_first:
-        save_model(current_model(run), folder.best)
+    if run.progress.best.step == step:
+        _save_model(run, folder.best)
 
 
 def _save(run: TrainingRun, folder: RunFolder) -> None:
@@ -197,7 +198,13 @@ def _save(run: TrainingRun, folder: RunFolder) -> None:
     checkpoints.save_checkpoint(state, folder.checkpoints, step=run.progress.step, is_first_rank=run.ranks.is_first)
     if run.ranks.is_first:
         checkpoints.remove_old(folder.checkpoints, keep=run.config.checkpoint.keep, spare={run.progress.best.step})
-        save_model(current_model(run), folder.model)
+    _save_model(run, folder.model)
+
+
+def _save_model(run: TrainingRun, folder: Path) -> None:
+    model = current_model(run)  # put together by all ranks
+    if run.ranks.is_first:
+        save_model(model, folder)
 
 
 def _open_voices(run: TrainingRun, folder: RunFolder) -> Voices:

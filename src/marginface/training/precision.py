@@ -6,7 +6,10 @@ import contextlib
 import platform
 
 import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
 
+from marginface.distributed import sum_over_ranks
 from marginface.errors import InputError
 from marginface.training.config import PrecisionConfig
 
@@ -42,6 +45,20 @@ def autocast(config: PrecisionConfig, device: torch.device) -> contextlib.Abstra
     return torch.autocast(device.type, dtype=DTYPES[config.dtype])
 
 
+class RankedGradScaler(torch.amp.GradScaler):
+    """A gradient scaler for gradients some of which are DTensors: an overflow on one rank skips the step on all."""
+
+    def _unscale_grads_(
+        self, optimizer: torch.optim.Optimizer, inv_scale: Tensor, found_inf: Tensor, allow_fp16: bool
+    ) -> dict[torch.device, Tensor]:
+        # Torch's own takes lists of one kind only. It has no public place for this; torch's FSDP1 overrides it too.
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        local = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]
+        if local:
+            torch._amp_foreach_non_finite_check_and_unscale_(local, found_inf, inv_scale)
+        return {found_inf.device: sum_over_ranks(found_inf)}
+
+
 def build_scaler(config: PrecisionConfig, device: torch.device) -> torch.amp.GradScaler:
     """Return the gradient scaler: at work for fp16, transparent otherwise."""
-    return torch.amp.GradScaler(device.type, growth_interval=100, enabled=config.dtype == "fp16")
+    return RankedGradScaler(device.type, growth_interval=100, enabled=config.dtype == "fp16")

@@ -22,9 +22,19 @@ from marginface import config as recipes
 from marginface.errors import InputError, WorkError
 from marginface.training.config import TrainConfig
 
-FREE_TO_CHANGE = ("data.num_workers", "data.skip_broken", "checkpoint", "log", "evaluations", "evaluate_every_epochs")
-"""Settings that a resumed run may change, for they cannot alter the weights. Only `skip_broken` can, and without it a
-run that a broken image has stopped could not go on."""
+FREE_TO_CHANGE = (
+    "data.num_workers",
+    "data.skip_broken",
+    "checkpoint",
+    "log",
+    "evaluations",
+    "evaluate_every_epochs",
+    "distributed.backbone",
+    "compile",
+    "activation_checkpointing",
+)
+"""Settings that a resumed run may change, as it may change the number of ranks: they cannot alter the weights beyond
+rounding. Only `skip_broken` can, and without it a run that a broken image has stopped could not go on."""
 
 
 @dataclass(frozen=True)

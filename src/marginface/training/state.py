@@ -10,13 +10,29 @@ from typing import Any
 
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
+from marginface.distributed import share_from_first
 from marginface.errors import InputError
 from marginface.training.build import TrainingRun
 from marginface.training.progress import Best, Progress, Window
 
 
+def share_statistics(run: TrainingRun) -> None:
+    """Give all ranks the first one's running statistics and their averages, as those are what is saved and judged.
+
+    Each rank's follow its own images. DDP shares the first's before each forward pass; FSDP2 never does.
+    """
+    averages = run.ema.state_dict() if run.ema else {}
+    share_from_first(run.task.backbone.buffers())
+    share_from_first(averages[name] for name, _ in run.task.backbone.named_buffers() if name in averages)
+
+
 def state_of(run: TrainingRun) -> dict[str, Any]:
-    """Return everything a checkpoint holds, as nested mappings of tensors and plain values."""
+    """Return everything a checkpoint holds, as nested mappings of tensors and plain values; all ranks call it.
+
+    What ranks hold parts of stays in parts (DTensors): torch.distributed.checkpoint writes each part once, and cuts
+    them anew for whatever number of ranks reads them.
+    """
+    share_statistics(run)
     weights, optimizer = get_state_dict(run.task, run.optimizer)
     return {
         "weights": weights,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
+from torch.distributed.tensor import DTensor
 
 from marginface.distributed import sum_gradients, sum_over_ranks
 from marginface.errors import WorkError
@@ -19,6 +18,7 @@ from marginface.images.normalize import normalize
 from marginface.loading.dataset import FaceBatch
 from marginface.optim import clip_gradients
 from marginface.training.build import TrainingRun
+from marginface.training.parallel import gradients_leave
 from marginface.training.precision import autocast
 
 
@@ -55,15 +55,16 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
 
     device = run.ranks.device
     images, labels = batch.images.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
-    counts = sum_over_ranks(torch.tensor([len(labels), len(batch.broken)], dtype=torch.float64, device=device))
-    num_global = int(counts[0].item())
+    shares, num_broken = _shares(run, batch)
+    num_global = sum(shares)
+    if min(shares) == 0:
+        rank = shares.index(0)
+        raise WorkError(f"step {step + 1}: every image of rank {rank} is broken; {'; '.join(batch.broken[:3])}")
     sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, norm, target cosine
-    parts = _parts(len(labels), run.config.accumulation_steps)
-    if not parts:
-        raise WorkError(f"step {step + 1}: every image of this batch is broken: {'; '.join(batch.broken[:3])}")
+    parts = _parts(len(labels), min(run.config.accumulation_steps, *shares))  # as many on every rank: they meet in each
     try:
         for i, part in enumerate(parts):
-            with _gradients_stay_here(run, until_last=i < len(parts) - 1):
+            with gradients_leave(run.forward_backbone, now=i == len(parts) - 1):
                 sums += _backward(run, images[part], labels[part], num_global)
     except WorkError as error:  # the head met an embedding that is not finite
         raise _not_finite(run, batch, step, "embedding", keep_bad_batch_in) from error
@@ -83,7 +84,7 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     run.scaler.update()
     if run.ema:
         run.ema.update(run.task.backbone, step)
-    return StepNumbers(num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, int(counts[1].item()))
+    return StepNumbers(num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, num_broken)
 
 
 def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
@@ -100,16 +101,17 @@ def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int)
     )
 
 
-def _parts(num_images: int, accumulation_steps: int) -> list[slice]:
-    edges = np.linspace(0, num_images, accumulation_steps + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges) if b > a]
+def _shares(run: TrainingRun, batch: FaceBatch) -> tuple[list[int], int]:
+    """Return how many images each rank has in this step, and how many were broken on all of them."""
+    counts = torch.zeros(run.ranks.world_size + 1, dtype=torch.float64, device=run.ranks.device)
+    counts[run.ranks.rank], counts[-1] = len(batch), len(batch.broken)
+    *shares, broken = (int(count) for count in sum_over_ranks(counts).tolist())
+    return shares, broken
 
 
-def _gradients_stay_here(run: TrainingRun, *, until_last: bool) -> contextlib.AbstractContextManager[None]:
-    """DDP sums over ranks once a step, with the last part; before it, gradients gather on this rank."""
-    if until_last and isinstance(run.forward_backbone, DistributedDataParallel):
-        return run.forward_backbone.no_sync()
-    return contextlib.nullcontext()
+def _parts(num_images: int, num_parts: int) -> list[slice]:
+    edges = np.linspace(0, num_images, num_parts + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
 
 
 def _seed_dropout(run: TrainingRun, step: int) -> None:
@@ -122,7 +124,7 @@ def _not_finite(run: TrainingRun, batch: FaceBatch, step: int, what: str, folder
     bad = [
         group["name"]
         for group in run.optimizer.param_groups
-        if any(not torch.isfinite(p.grad).all() for p in group["params"] if p.grad is not None)
+        if any(not _local(p.grad).isfinite().all() for p in group["params"] if p.grad is not None)
     ]
     keys = [run.dataset.records.keys[i] for i in batch.indices.tolist()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,3 +135,7 @@ def _not_finite(run: TrainingRun, batch: FaceBatch, step: int, what: str, folder
         f"step {step + 1}: the {what} is not finite{where}; the batch is kept in {file}. Lower optim.lr or set "
         f"clip_norm and start anew; the last checkpoint is intact."
     )
+
+
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

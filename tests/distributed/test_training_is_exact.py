@@ -1,0 +1,111 @@
+"""Any number of ranks, by DDP or FSDP2, moves the weights as one process does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
+
+from marginface import config as recipes
+from marginface.distributed import Ranks
+from marginface.loading.loader import training_batches
+from marginface.training.build import TrainingRun
+from marginface.training.config import TrainConfig
+from marginface.training.step import train_step
+from marginface.training.train import prepare
+from marginface.training.validation import current_model, whole
+from tests.helpers.gloo import run_on_ranks
+from tests.helpers.plain_backbone import KIND
+from tests.helpers.runs import tiny_recipe
+from tests.helpers.synthetic import write_faces
+
+pytestmark = pytest.mark.distributed
+
+MAGFACE = {"kind": "magface", "low_norm": 1, "high_norm": 20, "penalty_weight": 20}  # its gradient reaches the norms
+ADAFACE = {"kind": "adaface", "ema_weight": 0.3}
+CASES: dict[str, dict[str, Any]] = {
+    "magface": {"margin": MAGFACE},
+    "adaface": {"margin": ADAFACE},
+    "accumulated": {"margin": MAGFACE, "accumulation_steps": 2},
+    "clipped": {"margin": MAGFACE, "clip_norm": 0.05},
+    "recomputed": {"margin": MAGFACE, "activation_checkpointing": True},
+    "adamw": {"margin": MAGFACE, "optim": {"kind": "adamw", "lr": 1e-3}},
+    "averaged": {"margin": MAGFACE, "ema": {"decay": 0.5}},
+}
+SPREADS = ("ddp", "fsdp")
+STEPS = 3
+
+
+def _recipe(faces: str, *, margin: dict[str, Any], head: str = "dense", spread: str = "ddp", **changes: Any) -> Any:
+    recipe = tiny_recipe(
+        faces,
+        data={"source": faces, "input_size": 32, "batch_size": 12, "num_workers": 0},
+        backbone={"kind": KIND, "embedding_dim": 16, "num_blocks": 2},
+        head={"kind": head, "scale": 16, "margin": margin},
+        distributed={"backbone": spread},
+        epochs=STEPS / 3,
+    )
+    return recipes.load(TrainConfig, recipe | changes)
+
+
+def _train(config: TrainConfig) -> dict[str, Any]:
+    """Return what three steps on this rank's share say and leave, all of it whole."""
+    world_size = dist.get_world_size() if dist.is_initialized() else 1
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    mesh = init_device_mesh("cpu", (world_size,)) if world_size > 1 else None
+    run = prepare(config, Ranks(rank, world_size, torch.device("cpu"), mesh))
+    assert isinstance(run.forward_backbone, FSDPModule) == (world_size > 1 and config.distributed.backbone == "fsdp")
+    batches = training_batches(run.dataset, run.batches, first_step=0, num_steps=STEPS, num_workers=0)
+    steps = [train_step(run, batch, step, keep_bad_batch_in=Path("never")) for step, batch in enumerate(batches)]
+    return {
+        "loss": [s.loss for s in steps],
+        "norm": [s.norm for s in steps],
+        "target_cos": [s.target_cos for s in steps],
+        "grad_norm": [s.grad_norm for s in steps],
+        **{f"head.{name}": whole(tensor) for name, tensor in run.task.head.state_dict().items()},
+        **{f"backbone.{name}": tensor for name, tensor in _backbone_of(run).items()},
+    }
+
+
+def _backbone_of(run: TrainingRun) -> dict[str, Tensor]:
+    return dict(current_model(run).backbone.state_dict())
+
+
+def _train_all(configs: dict[str, TrainConfig]) -> dict[str, Any]:
+    return {name: _train(config) for name, config in configs.items()}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("exact")  # 7 people: no number of ranks here divides the classes
+    return f"folder:{write_faces(folder / 'faces', num_identities=7, images_per_identity=6, size=32)}"
+
+
+@pytest.fixture(scope="module")
+def alone(faces: str) -> dict[str, Any]:
+    return _train_all({name: _recipe(faces, **case) for name, case in CASES.items()})
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_move_the_weights_as_one_process_does(faces: str, alone: dict[str, Any], world_size: int) -> None:
+    configs = {f"{s} {name}": _recipe(faces, spread=s, **case) for s in SPREADS for name, case in CASES.items()}
+    for found in run_on_ranks(_train_all, world_size, configs):
+        for name, ours in found.items():
+            theirs = alone[name.split()[1]]
+            assert ours.keys() == theirs.keys()
+            for what, value in theirs.items():
+                difference = (torch.as_tensor(ours[what]) - torch.as_tensor(value)).abs()
+                assert (difference <= 1e-5 + 2e-4 * torch.as_tensor(value).abs()).all(), f"{name}: {what}"
+
+
+def test_the_cases_are_told_apart(alone: dict[str, Any]) -> None:
+    assert alone["clipped"]["backbone.0.weight"].sub(alone["magface"]["backbone.0.weight"]).abs().max() > 1e-4
+    assert alone["averaged"]["backbone.0.weight"].sub(alone["magface"]["backbone.0.weight"]).abs().max() > 1e-4
+    assert alone["adaface"]["head.margin.batch_mean"] < 19.0, "the statistics have moved from 20"
+    torch.testing.assert_close(alone["recomputed"], alone["magface"])
