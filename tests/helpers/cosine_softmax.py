@@ -9,13 +9,11 @@ from torch import Tensor
 from marginface.margins import Margin
 
 
-def losses_under(
-    margin: Margin, cos_BC: Tensor, labels_B: Tensor, *, scale: float, classes_per_chunk: int = 3
-) -> Tensor:
-    """Return each row's loss, (B,), differentiable in the cosines: `forward`, then `reweigh` for some classes at a time."""
+def losses_under(margin: Margin, cos_BC: Tensor, labels_B: Tensor, *, scale: float) -> Tensor:
+    """Return each row's loss, (B,), differentiable in the cosines: `forward`, then `reweigh` three classes a time."""
     target_cos_B = cos_BC.gather(1, labels_B[:, None])[:, 0]
     penalised_B = margin(target_cos_B, torch.ones_like(target_cos_B))
-    others_CB = torch.cat([margin.reweigh(part, penalised_B.detach()) for part in cos_BC.T.split(classes_per_chunk)])
+    others_CB = torch.cat([margin.reweigh(part, penalised_B.detach()) for part in cos_BC.T.split(3)])
     true_BC = F.one_hot(labels_B, cos_BC.shape[1]).bool()
     return F.cross_entropy(scale * torch.where(true_BC, penalised_B[:, None], others_CB.T), labels_B, reduction="none")
 

@@ -1,4 +1,4 @@
-"""AdaCos: the scale of each batch against the paper's formula on whole logits, its bounds, and its place in the state."""
+"""AdaCos: the scale of each batch against the paper's formula, its bounds, and its place in the state."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""CurricularFace's mean and AdaCos's scale are those of the global batch, the same on every rank, however it is split."""
+"""CurricularFace's mean and AdaCos's scale are those of the global batch, the same on every rank, in any split."""
 
 from __future__ import annotations
 
