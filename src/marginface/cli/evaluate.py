@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,6 +49,7 @@ def evaluate(
         out: Folder for report.html, report.json and plots; without it only the table is printed.
     """
     from marginface.cli.results import print_results
+    from marginface.distributed import default_device, joined_ranks
     from marginface.evaluation.baselines import RawPixels
     from marginface.evaluation.run import EvaluationConfig, evaluate_systems
     from marginface.models import load_model, resolve_model_folder
@@ -66,15 +68,18 @@ def evaluate(
     size = learned[0].contract.input_size if learned else 112
     raw = [RawPixels(input_size=size)] if baseline or not learned else []
     source = open_records(data)
-    with progress_bars() as show:
+    with joined_ranks(default_device()) as ranks, progress_bars() if ranks.is_first else nullcontext() as show:
         evaluations = evaluate_systems(
-            [*raw, *learned],
+            [*raw, *(one.to(ranks.device) for one in learned)],
             config,
             source=source,
             num_workers=workers,
             command=command_line(),
-            progress=lambda system, done, total: show(f"embedding with {system}", done, total),
+            progress=show and (lambda system, done, total: show(f"embedding with {system}", done, total)),
+            ranks=ranks,
         )
+    if not evaluations:  # the first of several ranks has them, and speaks for all
+        return
     print_results(evaluations)
     if out is not None:
         from marginface.evaluation.report import write_report

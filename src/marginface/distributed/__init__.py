@@ -1,15 +1,17 @@
 """torch.distributed and nothing about faces: who am I, sums over all ranks, and what of a network is cut into parts."""
 
+from marginface.distributed.agreement import together
 from marginface.distributed.blocks import repeated_blocks
 from marginface.distributed.buffers import on_copies_of_buffers, share_from_first
 from marginface.distributed.collectives import any_rank, sum_gradients, sum_over_ranks, sum_without_dividing
-from marginface.distributed.process_group import Ranks, is_lost_rank, joined_ranks
+from marginface.distributed.process_group import Ranks, default_device, is_lost_rank, joined_ranks
 from marginface.distributed.row_exchange import RowExchange, gather_rows
 
 __all__ = [
     "Ranks",
     "RowExchange",
     "any_rank",
+    "default_device",
     "gather_rows",
     "is_lost_rank",
     "joined_ranks",
@@ -19,4 +21,5 @@ __all__ = [
     "sum_gradients",
     "sum_over_ranks",
     "sum_without_dividing",
+    "together",
 ]

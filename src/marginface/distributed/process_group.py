@@ -48,6 +48,11 @@ class Ranks:
         return self.rank == 0
 
 
+def default_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @contextlib.contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     """Join the process group that torchrun's environment describes, and leave it at the end.

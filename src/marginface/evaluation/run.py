@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from marginface.config import by_kind
+from marginface.distributed import Ranks
 from marginface.metrics import VerificationSummary
 from marginface.protocols import PROTOCOLS, Comparisons, Pairs, ProtocolConfig, compare
 from marginface.records.embedding_table import EmbeddingTable
@@ -121,6 +122,7 @@ def evaluate(
     description: str | None = None,
     source: RecordSource | None = None,
     pairs: Pairs | None = None,
+    table: EmbeddingTable | None = None,
     batch_size: int = 64,
     num_workers: int = 0,
     command: str = "",
@@ -135,6 +137,7 @@ def evaluate(
         description: what the system is, a short sentence; the embedder's if it has one.
         source: the records of `config.data`, where they are open already.
         pairs: the protocol's pairs over `source`, where they are made already.
+        table: the embedder's vectors for the images of the pairs, where they are made already.
         batch_size: images a step.
         num_workers: processes that decode.
         command: what was typed, for the record.
@@ -145,15 +148,10 @@ def evaluate(
     """
     source = open_records(config.data) if source is None else source
     pairs = config.protocol.pairs(source.keys, source.labels) if pairs is None else pairs
-    table = embed_records(
-        embedder,
-        subset(source, np.union1d(pairs.left, pairs.right)),
-        flip=config.flip,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        skip_broken=config.skip_broken,
-        progress=progress,
-    )
+    if table is None:
+        table = _embed_pairs(
+            embedder, config, source, pairs, batch_size=batch_size, num_workers=num_workers, progress=progress
+        )
     comparisons = compare(table, pairs, keys=source.keys, allow_missing=config.skip_broken)
     summary = comparisons.summarise(
         fmr_targets=config.fmr_targets, num_replicates=config.num_replicates, seed=config.seed
@@ -190,8 +188,11 @@ def evaluate_systems(
     num_workers: int = 0,
     command: str = "",
     progress: Callable[[str, int, int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> list[Evaluation]:
     """Return the evaluations of several systems on the very same pairs, in their order.
+
+    Several ranks share the embedding; the first judges, and the others return an empty list.
 
     Args:
         embedders: baselines first, the system that matters last, as `write_report` wants them.
@@ -202,29 +203,58 @@ def evaluate_systems(
         batch_size: images a step.
         num_workers: processes that decode.
         command: what was typed, for the record.
-        progress: called with (system's name, images done, images in all).
+        progress: called with (system's name, images done, images in all), those of this rank.
+        ranks: all of which call this together; None is this process alone.
     """
     source = open_records(config.data) if source is None else source
     pairs = config.protocol.pairs(source.keys, source.labels)
     rows = [e.name for e in embedders] if names is None else list(names)
     texts = [None] * len(rows) if descriptions is None else list(descriptions)
-    evaluations = []
-    for embedder, row, text in zip(embedders, rows, texts, strict=True):
-        evaluations.append(
-            evaluate(
-                embedder,
-                config,
-                system=row,
-                description=text,
-                source=source,
-                pairs=pairs,
-                batch_size=batch_size,
-                num_workers=num_workers,
-                command=command,
-                progress=_named(progress, row),
-            )
+    tables = [
+        _embed_pairs(
+            embedder,
+            config,
+            source,
+            pairs,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            progress=_named(progress, row),
+            ranks=ranks,
         )
-    return evaluations
+        for embedder, row in zip(embedders, rows, strict=True)
+    ]
+    if ranks is not None and not ranks.is_first:
+        return []
+    return [
+        evaluate(
+            embedder, config, system=row, description=text, source=source, pairs=pairs, table=table, command=command
+        )
+        for embedder, row, text, table in zip(embedders, rows, texts, tables, strict=True)
+    ]
+
+
+def _embed_pairs(
+    embedder: Embedder,
+    config: EvaluationConfig,
+    source: RecordSource,
+    pairs: Pairs,
+    *,
+    batch_size: int,
+    num_workers: int,
+    progress: Progress | None,
+    ranks: Ranks | None = None,
+) -> EmbeddingTable:
+    """Return the embeddings of the images that stand in a pair."""
+    return embed_records(
+        embedder,
+        subset(source, np.union1d(pairs.left, pairs.right)),
+        flip=config.flip,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        skip_broken=config.skip_broken,
+        progress=progress,
+        ranks=ranks,
+    )
 
 
 def _described(embedder: Embedder) -> str:

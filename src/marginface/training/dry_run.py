@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from marginface.distributed import Ranks
+from marginface.distributed import Ranks, default_device
 from marginface.models import count_parameters, estimate_training_memory
 from marginface.training.config import TrainConfig
 from marginface.training.precision import refuse_slow_precision
 from marginface.training.step import learning_rate
-from marginface.training.train import default_device, prepare
+from marginface.training.train import prepare
 
 
 def describe_run(config: TrainConfig) -> str:

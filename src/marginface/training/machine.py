@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import torch
 
+from marginface.distributed import default_device
 from marginface.images.decode import decode_image
 from marginface.training.precision import has_units
-from marginface.training.train import default_device
 
 # Measured on two cores: passive waits cost a quarter of the speed where the cores are free; where other work shares
 # them, they save a third of the processor time at the same speed.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from marginface.distributed import Ranks, joined_ranks
+from marginface.distributed import Ranks, default_device, joined_ranks, together
 from marginface.errors import InputError
 from marginface.records.open import open_records
 from marginface.records.select import require_trainable
@@ -64,11 +64,6 @@ def _keys_and_labels(source: str) -> tuple[Sequence[str], npt.NDArray[np.int64]]
     return records.keys, records.labels
 
 
-def default_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def provenance(run: TrainingRun, command: str) -> dict[str, object]:
     """Return what a reader needs to know where a run came from."""
     return {
@@ -92,17 +87,10 @@ def provenance(run: TrainingRun, command: str) -> dict[str, object]:
 
 def _open_folder(out: Path, config: TrainConfig, ranks: Ranks, *, resume: bool) -> RunFolder:
     """The first rank makes or checks the folder; the others wait for its word and share its failure."""
-    error: Exception | None = None
-    if ranks.is_first:
-        try:
-            return_value = open_existing(out, config) if resume else open_new(out, config)
-        except Exception as raised:
-            error = raised
-    if ranks.world_size > 1:
-        outcome: list[str | None] = [str(error) if error else None]
-        torch.distributed.broadcast_object_list(outcome, src=0)
-        if not ranks.is_first and outcome[0]:
-            raise InputError(outcome[0])
-    if error:
-        raise error
-    return return_value if ranks.is_first else RunFolder(out)
+
+    def open_it() -> RunFolder:
+        if not ranks.is_first:
+            return RunFolder(out)
+        return open_existing(out, config) if resume else open_new(out, config)
+
+    return together(open_it)

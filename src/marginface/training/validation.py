@@ -1,13 +1,16 @@
-"""Evaluation while training goes on: by the first rank, for all of them."""
+"""Evaluation while training goes on: all ranks embed, the first one judges."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from marginface.evaluation.run import EvaluationResult, evaluate
+from marginface.distributed import together
+from marginface.evaluation.run import EvaluationResult, evaluate_systems
 from marginface.models.face_model import FaceModel
 from marginface.training.build import TrainingRun
 from marginface.training.state import share_statistics
@@ -34,11 +37,12 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def evaluate_now(run: TrainingRun) -> list[EvaluationResult]:
-    """Return the results of all evaluations in the recipe, the same on every rank."""
+    """Return the results of all evaluations in the recipe, the same on every rank; all ranks embed."""
+    model, workers = current_model(run), run.config.data.num_workers
     results: list[EvaluationResult] = []
-    if run.ranks.is_first:
-        model, workers = current_model(run), run.config.data.num_workers
-        results = [evaluate(model, config, num_workers=workers).result for config in run.config.evaluations]
+    for config in run.config.evaluations:
+        judge = partial(evaluate_systems, [model], config, num_workers=workers, ranks=run.ranks)
+        results += [evaluation.result for evaluation in together(judge)]
     if dist.is_initialized():
         carrier: list[list[EvaluationResult]] = [results]
         dist.broadcast_object_list(carrier, src=0)
