@@ -12,8 +12,9 @@ from marginface.config import dump, load
 from marginface.errors import InputError, WorkError
 from marginface.heads import HEADS, Head
 from marginface.heads import chunked_softmax as chunked
+from marginface.heads.sampling import choose_classes
 from marginface.margins import MARGINS, Margin
-from tests.helpers.reference import margin_softmax_losses
+from tests.helpers.reference import head_losses
 
 CHUNK, NUM_CLASSES, DIM, BATCH = 16, 70, 24, 32  # 70 classes: four chunks of 16 and one of 6
 
@@ -23,23 +24,39 @@ MARGIN_CASES = [{"kind": kind} for kind in MARGINS] + [
     {"kind": "magface", "easy": False, "clamp": "pull_in"},
     {"kind": "elasticface_arc", "plus": True},
 ]
-HEAD_CASES = [{"kind": kind} for kind in HEADS] + [{"kind": "dense", "memory": "recompute"}]
+HEAD_CASES = [{"kind": kind} for kind in HEADS] + [
+    {"kind": "dense", "memory": "recompute"},
+    {"kind": "dense", "sub_centres": 3},
+    {"kind": "dense", "spheres": {"count": 2}},
+    {"kind": "dense", "spheres": {"count": 3, "slice_norm": "per_slice", "reduction": "mean"}, "memory": "recompute"},
+    {"kind": "dense", "filter_above": 0.2},
+    {"kind": "sharded", "sub_centres": 2, "spheres": {"count": 2}, "filter_above": 0.2, "memory": "recompute"},
+    {"kind": "sampled", "rate": 1.0, "unsampled": "decayed"},
+    {"kind": "sampled", "rate": 0.6, "sub_centres": 2, "spheres": {"count": 2}, "memory": "recompute"},
+    {"kind": "sampled", "rate": 0.6, "unsampled": "decayed", "sub_centres": 2},
+]
 
 
 def _name(case):
-    return "-".join(str(value) for value in case.values())
+    return "-".join(str(value) for value in case.values()).replace(" ", "")
 
 
 every_margin = pytest.mark.parametrize("margin", MARGIN_CASES, ids=_name)
 every_head = pytest.mark.parametrize("head_case", HEAD_CASES, ids=_name)
+every_full_head = pytest.mark.parametrize(
+    "head_case", [case for case in HEAD_CASES if case["kind"] != "sampled" or case.get("rate") == 1.0], ids=_name
+)
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setitem(chunked.target_and_rest.__kwdefaults__, "classes_per_chunk", CHUNK)
+    monkeypatch.setattr(chunked, "FEWEST_PER_CHUNK", CHUNK)
+    monkeypatch.setattr(chunked, "ENTRIES_PER_CHUNK", 1)
 
 
 def build(head_case, margin, *, num_classes=NUM_CLASSES, scale=64.0, seed=3) -> Head:
+    if margin["kind"] == "softmax":
+        scale = 1.0
     config = load(HEADS[head_case["kind"]], {**head_case, "margin": margin, "scale": scale})
     return config.build(num_classes=num_classes, embedding_dim=DIM, seed=seed)
 
@@ -52,10 +69,28 @@ def batch(head, *, seed=0, dtype=torch.float32):
     labels[: len(edges)] = torch.tensor(edges) % head.num_classes
     embeddings = torch.randn(BATCH, DIM, generator=generator)
     near = torch.arange(BATCH) % 2 == 0
-    embeddings[near] = 0.1 * embeddings[near] + torch.nn.functional.normalize(head.class_centres.detach()[labels[near]])
+    embeddings[near] = 0.1 * embeddings[near] + torch.nn.functional.normalize(centre_of(head, labels[near]))
     lengths = torch.linspace(0.5, 30, BATCH)[torch.randperm(BATCH, generator=generator)]
     embeddings = torch.nn.functional.normalize(embeddings) * lengths[:, None]
     return embeddings.to(dtype).requires_grad_(), labels
+
+
+def centre_of(head, labels):
+    """The first centre of each class."""
+    return head.class_centres.detach().view(head.num_classes, -1, DIM)[labels, 0]
+
+
+def centres_grad(head):
+    gradient = head.class_centres.grad
+    return gradient.to_dense() if gradient.is_sparse else gradient
+
+
+def drawn_classes(head, labels):
+    """What the next forward of a sampled head looks at; None where it is everything."""
+    if not hasattr(head, "rate"):
+        return None
+    address = (head.seed, int(head.num_draws), 0)
+    return torch.from_numpy(choose_classes(labels.unique().numpy(), head.num_classes, head.rate, address=address))
 
 
 def assert_near(ours, reference, relative=1e-5):
@@ -63,24 +98,26 @@ def assert_near(ours, reference, relative=1e-5):
 
 
 def run(head, embeddings, labels):
-    """One forward with the draws of ElasticFace as at every other call."""
+    """One forward with the draws of ElasticFace and of sampled heads as at every other call."""
     torch.manual_seed(11)
+    if hasattr(head, "num_draws"):
+        head.num_draws.zero_()
     return head(embeddings, labels)
 
 
 def assert_equals_reference(head, embeddings, labels, relative=1e-5):
-    margin = copy.deepcopy(head.margin)  # as it is before AdaFace's statistics move
+    before, chosen = copy.deepcopy(head), drawn_classes(head, labels)  # as it is before AdaFace's statistics move
     output = run(head, embeddings, labels)
     output.loss.backward()
     wide = embeddings.detach().double().requires_grad_()
     centres = head.class_centres.detach().double().requires_grad_()
     torch.manual_seed(11)
-    losses = margin_softmax_losses(wide, centres, labels, scale=head.scale, margin=margin)
+    losses = head_losses(wide, centres, labels, head=before, chosen_C=chosen)
     losses.mean().backward()
     assert_near(output.loss.detach(), losses.mean().detach())
     assert_near(output.sample_loss_B, losses.detach())
     assert_near(embeddings.grad, wide.grad, relative)
-    assert_near(head.class_centres.grad, centres.grad, relative)
+    assert_near(centres_grad(head), centres.grad, relative)
     return output
 
 
@@ -128,10 +165,11 @@ def test_rows_that_are_nothing_like_any_class_do_not_underflow(head_case, margin
     head = build(head_case, margin)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        head.class_centres.copy_(torch.randn(NUM_CLASSES, DIM, generator=generator) * 0.01 + torch.eye(DIM)[0])
+        noise = torch.randn(head.class_centres.shape, generator=generator) * 0.01
+        head.class_centres.copy_(noise + torch.ones(DIM) / DIM**0.5)
     embeddings, labels = batch(head)
     opposite = embeddings.detach().clone()
-    opposite[::2] = -20 * torch.eye(DIM)[0] + 0.1 * torch.randn(BATCH // 2, DIM, generator=generator)
+    opposite[::2] = -20 * torch.ones(DIM) / DIM**0.5 + 0.1 * torch.randn(BATCH // 2, DIM, generator=generator)
     # Centres are nearly parallel here, so the classes' shares of a gradient cancel and float32 keeps a digit less.
     output = assert_equals_reference(head, opposite.requires_grad_(), labels, relative=1e-4)
     assert output.target_cos_B[::2].max() < -0.9
@@ -151,7 +189,7 @@ def test_half_precision_embeddings_give_float32_results(head_case, margin, dtype
     torch.testing.assert_close(output.sample_loss_B, exact.sample_loss_B)
     assert embeddings.grad.dtype == dtype
     assert embeddings.grad.isfinite().all()
-    assert head.class_centres.grad.isfinite().all()
+    assert centres_grad(head).isfinite().all()
 
 
 @every_head
@@ -174,13 +212,13 @@ def test_finite_for_a_zero_vector_a_perfect_match_and_its_opposite(head_case, ma
     embeddings, labels = batch(head)
     embeddings = embeddings.detach()
     embeddings[0] = 0.0
-    embeddings[1] = 7.0 * head.class_centres.detach()[labels[1]]
-    embeddings[2] = -7.0 * head.class_centres.detach()[labels[2]]
+    embeddings[1] = 7.0 * centre_of(head, labels[1])
+    embeddings[2] = -7.0 * centre_of(head, labels[2])
     output = head(embeddings.requires_grad_(), labels)
     output.loss.backward()
     assert output.sample_loss_B.isfinite().all()
     assert embeddings.grad.isfinite().all()
-    assert head.class_centres.grad.isfinite().all()
+    assert centres_grad(head).isfinite().all()
     assert output.target_cos_B.abs().max() <= 1
     assert output.norm_B[0] == 0
 
@@ -188,13 +226,13 @@ def test_finite_for_a_zero_vector_a_perfect_match_and_its_opposite(head_case, ma
 @every_head
 @every_margin
 def test_state_dict_and_config_round_trip(head_case, margin):
-    head, other = build(head_case, margin, seed=3), build(head_case, margin, seed=4)
+    head, other = build(head_case, margin), build(head_case, margin)
     embeddings, labels = batch(head)
-    assert not torch.equal(head.class_centres, other.class_centres)
+    torch.nn.init.ones_(other.class_centres)
     run(head, embeddings, labels)  # running statistics are state too
     other.load_state_dict(head.state_dict())
     assert torch.equal(run(head, embeddings, labels).loss, run(other, embeddings, labels).loss)
-    config = load(HEADS[head_case["kind"]], {**head_case, "margin": margin})
+    config = load(HEADS[head_case["kind"]], {**head_case, "margin": margin, "scale": head.scale})
     assert load(type(config), dump(config)) == config
 
 
@@ -210,22 +248,22 @@ def test_evaluation_without_gradients_gives_the_same_loss(head_case):
     head = build(head_case, {"kind": "arcface"})
     embeddings, labels = batch(head)
     with torch.no_grad():
-        quiet = head(embeddings, labels)
-    assert torch.equal(quiet.loss, head(embeddings, labels).loss.detach())
+        quiet = run(head, embeddings, labels)
+    assert torch.equal(quiet.loss, run(head, embeddings, labels).loss.detach())
 
 
-@every_head
+@every_full_head
 def test_accumulated_gradients_equal_those_of_one_large_batch(head_case):
     head = build(head_case, {"kind": "arcface"})
     embeddings, labels = batch(head)
     head(embeddings, labels).loss.backward()
-    whole = head.class_centres.grad.clone()
+    whole = centres_grad(head).clone()
     for _ in range(2):  # the second round uses the memory of the first
         head.zero_grad()
         for part in range(4):
             rows = slice(part * 8, part * 8 + 8)
             (head(embeddings[rows], labels[rows]).loss / 4).backward()
-        torch.testing.assert_close(head.class_centres.grad, whole, rtol=1e-4, atol=1e-6)
+        assert_near(centres_grad(head), whole)
 
 
 @every_head
@@ -233,11 +271,11 @@ def test_a_sum_of_two_losses_has_the_gradient_of_both(head_case):
     head = build(head_case, {"kind": "arcface"})
     (first, labels), (second, other_labels) = batch(head), batch(head, seed=1)
     separate = [
-        torch.autograd.grad(head(x, y).loss, head.class_centres)[0].clone()
+        torch.autograd.grad(run(head, x, y).loss, head.class_centres)[0].to_dense().clone()
         for x, y in ((first, labels), (second, other_labels))
     ]
-    (head(first, labels).loss + head(second, other_labels).loss).backward()
-    torch.testing.assert_close(head.class_centres.grad, sum(separate), rtol=1e-4, atol=1e-6)
+    (run(head, first, labels).loss + run(head, second, other_labels).loss).backward()
+    assert_near(centres_grad(head), sum(separate))
 
 
 @every_head
@@ -246,7 +284,7 @@ def test_gradients_that_somebody_holds_are_never_overwritten(head_case):
     (first, labels), (second, other_labels) = batch(head), batch(head, seed=1)
     head(first, labels).loss.backward()
     held = head.class_centres.grad
-    row = held[3]
+    row = (held._values() if held.is_sparse else held)[3]
     del held
     before = row.clone()
     head.zero_grad()  # only a view of one row is left
@@ -262,7 +300,7 @@ def test_backward_twice_through_one_graph_gives_the_same_gradient(head_case):
     first = [x.clone() for x in torch.autograd.grad(loss, [embeddings, head.class_centres], retain_graph=True)]
     second = torch.autograd.grad(loss, [embeddings, head.class_centres])
     for a, b in zip(first, second, strict=True):
-        assert torch.equal(a, b)
+        assert torch.equal(a.to_dense(), b.to_dense())
 
 
 @every_head
@@ -298,7 +336,7 @@ def test_either_side_can_be_frozen(head_case, frozen):
         torch.testing.assert_close(again.grad, embeddings.grad)
     else:
         head(embeddings.detach(), labels).loss.backward()
-        torch.testing.assert_close(head.class_centres.grad, both.class_centres.grad)
+        torch.testing.assert_close(centres_grad(head), centres_grad(both))
 
 
 @every_head
@@ -311,10 +349,10 @@ def test_a_copied_head_shares_no_memory_with_the_first(head_case):
     untouched = build(head_case, {"kind": "arcface"})
     loss.backward()
     untouched(embeddings, labels).loss.backward()
-    assert torch.equal(head.class_centres.grad, untouched.class_centres.grad)
+    assert torch.equal(centres_grad(head), centres_grad(untouched))
 
 
-@every_head
+@every_full_head
 def test_a_float64_head_passes_gradcheck(head_case):
     head = build(head_case, {"kind": "arcface"}, num_classes=20, scale=8.0).double()
     embeddings = torch.randn(5, DIM, dtype=torch.float64, requires_grad=True)
@@ -324,6 +362,7 @@ def test_a_float64_head_passes_gradcheck(head_case):
     def loss(x, _):
         return head(x, labels).loss
 
+    head.eval()  # all classes in every call, and a dense gradient
     assert torch.autograd.gradcheck(loss, (embeddings, centres), fast_mode=True)
 
 

@@ -24,7 +24,7 @@ def run_on_ranks(function: Callable[..., Any], world_size: int, *args: Any) -> l
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_one_rank, (world_size, _free_port(), Path(folder), function, args), nprocs=world_size)
         results = [pickle.loads((Path(folder) / str(rank)).read_bytes()) for rank in range(world_size)]
-    for rank, (value, error) in enumerate(results):
+    for rank, (_, error) in enumerate(results):
         if error is not None:
             raise AssertionError(f"rank {rank}:\n{error}")
     return [value for value, _ in results]

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from marginface.errors import InputError, WorkError
 from marginface.margins import Margin, MarginConfig
@@ -23,20 +24,22 @@ class HeadOutput:
     """What a head says about one batch. Only `loss` carries gradients."""
 
     loss: Tensor
-    """(): mean over the batch, the margin's own penalty (MagFace's g) included."""
+    """(): mean over `num_rows` rows, the margin's own penalty (MagFace's g) included."""
     sample_loss_B: Tensor
     """(B,): the loss of each row; their mean is `loss`."""
     target_cos_B: Tensor
     """(B,): cosine to the true class centre before any margin, in [-1, 1]."""
     norm_B: Tensor
     """(B,): length of each embedding before normalising."""
+    num_rows: int
+    """How many rows `loss` is the mean of: B, or with a head that is split over ranks the rows of all of them."""
 
 
 class Head(nn.Module):
     """Base of all heads: `head(embeddings_BD, labels_B).loss.backward()` is all that a training loop needs.
 
     Attributes:
-        class_centres: (C, D), one centre a class, not normalised.
+        class_centres: (C, D), one centre a class, or (C, K, D) with K of them; not normalised.
         margin: the margin applied to the true class.
         scale: what cosines are multiplied by before the softmax.
     """
@@ -56,7 +59,18 @@ class Head(nn.Module):
     @property
     def embedding_dim(self) -> int:
         """D, the length of an embedding vector."""
-        return self.class_centres.shape[1]
+        return self.class_centres.shape[-1]
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether ranks hold different classes. Then the gradient of the centres is complete on each; a head that is
+        copied to all ranks has to have its gradients summed over them."""
+        return False
+
+    @property
+    def moves_itself(self) -> bool:
+        """Whether backward moves the class centres, so that no optimiser may."""
+        return False
 
     def forward(self, embeddings_BD: Tensor, labels_B: Tensor) -> HeadOutput:
         """Return the loss of a batch and what the log wants.
@@ -80,32 +94,19 @@ class HeadConfig(Protocol):
         """The key in `HEADS`, or `module:Class` for a head from elsewhere."""
 
     @property
-    def scale(self) -> float:
-        """What cosines are multiplied by before the softmax."""
+    def scale(self) -> float | str:
+        """What cosines are multiplied by before the softmax, or "auto"."""
 
     @property
     def margin(self) -> MarginConfig:
         """The margin's config."""
 
-    def build(self, *, num_classes: int, embedding_dim: int, seed: int = 0) -> Head:
-        """Return the head, with class centres drawn from `seed`."""
+    @property
+    def wants_fused_update(self) -> bool:
+        """Whether the head is to move its centres itself, in backward (`MarginHead.fuse_update`)."""
 
-
-def initial_class_centres(num_classes: int, embedding_dim: int, *, seed: int) -> nn.Parameter:
-    """Return (C, D) float32 drawn from normal(0, 0.01), as insightface's PartialFC starts.
-
-    Only directions reach the loss; the length sets how far a step of a given learning rate turns a centre (the gradient
-    is inversely proportional to it), so published learning rates belong to published lengths: about 0.01 sqrt(D) here.
-
-    Raises:
-        InputError: fewer than two classes.
-    """
-    if num_classes < 2:
-        raise InputError(f"{num_classes} identity cannot train a head; give records of at least 2 people.")
-    if embedding_dim < 1:
-        raise ValueError(f"embedding_dim {embedding_dim} must be at least 1.")
-    generator = torch.Generator().manual_seed(seed)
-    return nn.Parameter(torch.empty(num_classes, embedding_dim).normal_(0.0, 0.01, generator=generator))
+    def build(self, *, num_classes: int, embedding_dim: int, seed: int = 0, mesh: DeviceMesh | None = None) -> Head:
+        """Return the head, with class centres drawn from `seed`; a mesh tells which ranks may share the classes."""
 
 
 def check_batch(embeddings_BD: Tensor, labels_B: Tensor, *, num_classes: int, embedding_dim: int) -> None:

@@ -1,6 +1,7 @@
 """What moves the weights: parameter groups, optimisers, schedules of the learning rate, clipping, averaged weights."""
 
 from marginface.optim.adamw import AdamWConfig
+from marginface.optim.centre_rules import AdamWRule, CentreRule, SgdRule
 from marginface.optim.clip import clip_gradients
 from marginface.optim.ema import Ema, EmaConfig
 from marginface.optim.optimizer import OptimizerConfig
@@ -23,6 +24,8 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "AdamWConfig",
+    "AdamWRule",
+    "CentreRule",
     "CosineConfig",
     "Ema",
     "EmaConfig",
@@ -30,6 +33,7 @@ __all__ = [
     "PolynomialConfig",
     "ScheduleConfig",
     "SgdConfig",
+    "SgdRule",
     "StepConfig",
     "build_param_groups",
     "clip_gradients",

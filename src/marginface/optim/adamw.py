@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from marginface.optim.centre_rules import AdamWRule
 from marginface.optim.optimizer import OptimizerConfig
 from marginface.optim.param_groups import ParamGroup
 
@@ -39,6 +40,12 @@ class AdamWConfig(OptimizerConfig):
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
+        )
+
+    def centre_rule(self) -> AdamWRule:
+        """Return the same step for class centres that the head moves itself."""
+        return AdamWRule(
+            lr=self.lr * self.head_lr_factor, betas=self.betas, eps=self.eps, weight_decay=self.centre_weight_decay
         )
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
+from marginface.optim.centre_rules import CentreRule
 from marginface.optim.param_groups import ParamGroup
 
 
@@ -40,6 +41,15 @@ class OptimizerConfig:
     def build(self, param_groups: Iterable[ParamGroup]) -> Optimizer:
         """Return the torch optimiser over `build_param_groups(...)`."""
         raise NotImplementedError
+
+    def centre_rule(self) -> CentreRule:
+        """Return the same step for class centres that the head moves itself."""
+        raise NotImplementedError
+
+    @property
+    def centre_weight_decay(self) -> float:
+        """Decay of the class centres."""
+        return self.weight_decay if self.head_weight_decay is None else self.head_weight_decay
 
     @property
     def state_tensors_per_parameter(self) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from marginface.optim.centre_rules import SgdRule
 from marginface.optim.optimizer import OptimizerConfig
 from marginface.optim.param_groups import ParamGroup
 
@@ -36,6 +37,15 @@ class SgdConfig(OptimizerConfig):
             lr=self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+        )
+
+    def centre_rule(self) -> SgdRule:
+        """Return the same step for class centres that the head moves itself."""
+        return SgdRule(
+            lr=self.lr * self.head_lr_factor,
+            momentum=self.momentum,
+            weight_decay=self.centre_weight_decay,
             nesterov=self.nesterov,
         )
 
