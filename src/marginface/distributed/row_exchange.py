@@ -16,31 +16,32 @@ class RowExchange:
     All ranks of the group must make the same calls in the same order.
     """
 
-    def __init__(self, num_rows: int, device: torch.device, group: dist.ProcessGroup | None = None) -> None:
-        """Tell the other ranks how many rows this one has.
+    def __init__(self, counts: list[int], rank: int, group: dist.ProcessGroup | None) -> None:
+        """Take how many rows each rank of the group has; see `of` and `alone`."""
+        self._counts, self._group = counts, group
+        self.num_ranks = len(counts)
+        self.num_rows = counts[rank]
+        self.num_global_rows = sum(counts)
+        self._first = sum(counts[:rank])
 
-        Args:
-            num_rows: B, of this rank; may differ from the others'.
-            device: where the rows are.
-            group: the ranks; None means all, or this process alone where there is no process group.
-        """
-        self._group = group
-        self._alone = not dist.is_initialized() or dist.get_world_size(group) == 1
-        self._counts = [num_rows]
-        rank = 0
-        if not self._alone:
-            rank = dist.get_rank(group)
-            counts = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size(group))]
-            dist.all_gather(counts, torch.tensor([num_rows], device=device), group=group)
-            self._counts = [int(count.item()) for count in counts]
-        self.num_rows = num_rows
-        self.num_global_rows = sum(self._counts)
-        first = sum(self._counts[:rank])
-        self._own = slice(first, first + num_rows)
+    @classmethod
+    def of(cls, rows: Tensor, group: dist.ProcessGroup | None = None) -> RowExchange:
+        """Tell the other ranks of the group how many rows this one has, and hear theirs; None means all ranks."""
+        if not dist.is_initialized() or dist.get_world_size(group) == 1:
+            return cls.alone(rows)
+        count = torch.tensor([rows.shape[0]], device=rows.device)
+        counts = [torch.zeros_like(count) for _ in range(dist.get_world_size(group))]
+        dist.all_gather(counts, count, group=group)
+        return cls([int(one.item()) for one in counts], dist.get_rank(group), group)
+
+    @classmethod
+    def alone(cls, rows: Tensor) -> RowExchange:
+        """Return the exchange of a rank that keeps to itself."""
+        return cls([rows.shape[0]], 0, None)
 
     def gather(self, rows: Tensor) -> Tensor:
         """Return (G, ...): the rows of all ranks, for this rank's (B, ...); no gradient."""
-        if self._alone:
+        if self.num_ranks == 1:
             return rows.detach()
         rows, longest = rows.detach().contiguous(), max(self._counts)
         if longest > self.num_rows:
@@ -54,17 +55,17 @@ class RowExchange:
 
     def own(self, rows: Tensor, *, dim: int = 0) -> Tensor:
         """Return this rank's B of G rows, a view."""
-        return rows.narrow(dim, self._own.start, self.num_rows)
+        return rows.narrow(dim, self._first, self.num_rows)
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the elementwise sum over ranks; `values` itself, overwritten, where ranks have to talk."""
-        if not self._alone:
+        if self.num_ranks > 1:
             dist.all_reduce(values, group=self._group)
         return values
 
     def logsumexp(self, values: Tensor) -> Tensor:
         """Return the elementwise log of the sum of exponentials over ranks; minus infinity where all are."""
-        if self._alone:
+        if self.num_ranks == 1:
             return values
         highest = values.clone()
         dist.all_reduce(highest, op=dist.ReduceOp.MAX, group=self._group)
@@ -73,7 +74,7 @@ class RowExchange:
 
     def sum_own(self, rows: Tensor) -> Tensor:
         """Return this rank's (B, D) of the sum over ranks of their (G, D)."""
-        if self._alone:
+        if self.num_ranks == 1:
             return rows
         if min(self._counts) < max(self._counts):
             return self.own(self.sum(rows.contiguous()))
@@ -84,4 +85,4 @@ class RowExchange:
 
 def gather_rows(rows: Tensor) -> Tensor:
     """Return the rows of all ranks, (G, ...), for this rank's (B, ...); no gradient."""
-    return RowExchange(rows.shape[0], rows.device).gather(rows)
+    return RowExchange.of(rows).gather(rows)
