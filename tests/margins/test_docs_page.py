@@ -51,9 +51,11 @@ def test_its_checks_speak_through_the_loader(my_lab):
         load(HEADS["dense"], {"margin": {"kind": "my_lab.margins:NormCosFaceConfig", "margin": 3.0}})
 
 
-def test_the_foreign_margin_works_on_the_dense_head_gradients_of_norms_included(my_lab):
+@pytest.mark.parametrize("name", ["NormCosFace", "HardNormCosFace"])
+def test_the_foreign_margins_work_on_the_dense_head_gradients_of_norms_included(my_lab, name):
     config = load(HEADS["dense"], {"margin": {"kind": "my_lab.margins:NormCosFaceConfig"}})
     head = config.build(num_classes=30, embedding_dim=16)
+    head.margin = getattr(my_lab, name)(0.4, 20.0)
     embeddings = (3 * torch.randn(8, 16, generator=torch.Generator().manual_seed(0))).requires_grad_()
     labels = torch.arange(8)
     head(embeddings, labels).loss.backward()
