@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -82,6 +83,9 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
             f"says why itself). The last checkpoint is intact; start again with --resume."
         ) from error
     finally:
+        # Gloo's threads need the interpreter to let go of the last collective's tensors. Without this pause the group
+        # may be torn down before they got it, and wait for them with the interpreter's lock held, for ever (torch 2.13).
+        time.sleep(0.1)
         dist.destroy_process_group()
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 
+from marginface.distributed import is_lost_rank, together
 from marginface.errors import InputError, WorkError
 
 logger = logging.getLogger(__name__)
@@ -37,17 +38,25 @@ def save_checkpoint(state: dict[str, Any], folder: Path, *, step: int, is_first_
     """
     final = folder / f"step-{step:08d}"
     aside = folder / f".step-{step:08d}.writing"
-    try:
+
+    def make_room() -> None:
         if is_first_rank:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-        _wait_for_all_ranks()
-        _write(state, aside)
+
+    def put_in_place() -> None:
         if is_first_rank:
             _write_manifest(aside, step)
             shutil.rmtree(final, ignore_errors=True)
             os.replace(aside, final)
+
+    try:
+        together(make_room)
+        _write(state, aside)
+        together(put_in_place)
     except (OSError, dcp.api.CheckpointException, RuntimeError) as error:
+        if is_lost_rank(error):
+            raise
         shutil.rmtree(aside, ignore_errors=True)
         last = latest_step(folder)
         kept = f"the checkpoint of step {last} is intact" if last is not None else "there is no earlier checkpoint"
@@ -55,7 +64,6 @@ def save_checkpoint(state: dict[str, Any], folder: Path, *, step: int, is_first_
             f"{final}: the checkpoint of step {step} could not be written ({_reason(error)}); {kept}. "
             f"Make room and go on with --resume."
         ) from error
-    _wait_for_all_ranks()
     return final
 
 
@@ -73,6 +81,8 @@ def load_checkpoint(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
                 state, checkpoint_id=checkpoint, no_dist=not dist.is_initialized()
             )
     except (dcp.api.CheckpointException, RuntimeError, ValueError, KeyError) as error:
+        if is_lost_rank(error):
+            raise
         raise InputError(
             f"{checkpoint}: this checkpoint is of another model or head ({_reason(error)}); resume with the recipe "
             f"it was made with."
@@ -160,8 +170,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _wait_for_all_ranks() -> None:
-    if dist.is_initialized():
-        dist.barrier()
