@@ -277,14 +277,15 @@ class ChunkedSoftmax:
     def _class_logits(self, raw_RG: Tensor, sphere: int) -> Tensor:
         """Return a class's logits (k, G) in memory that may be overwritten: those of its nearest centre, reweighed."""
         sub_centres, scale, reweigh = self.geometry.sub_centres, self._scales[sphere], self._reweighs[sphere]
-        best_KG = raw_RG
+        best_KG: Tensor = raw_RG
         if sub_centres > 1:
             best_KG = raw_RG.unflatten(0, (-1, sub_centres)).amax(dim=1)
         if reweigh is not None:
             with torch.no_grad():
-                changed_KG: Tensor = reweigh(best_KG / scale)
-                return changed_KG * scale
-        return best_KG if sub_centres > 1 else self.workspace.scratch("work", raw_RG.shape, raw_RG).copy_(raw_RG)
+                return torch.mul(reweigh(best_KG / scale), scale)
+        if sub_centres > 1:
+            return best_KG
+        return self.workspace.scratch("work", raw_RG.shape, raw_RG).copy_(raw_RG)
 
     def _scaled(self) -> Tensor:
         """Return the embeddings (G, D), each slice times its sphere's scale."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch.distributed.device_mesh import DeviceMesh
 
+from marginface.errors import InputError
 from marginface.heads.margin_head import MarginHead
 from marginface.heads.settings import HeadSettings
 
@@ -32,8 +33,8 @@ class DenseHeadConfig(HeadSettings):
         """Return the head, with class centres drawn from `seed`; every rank of a mesh gets a copy of its own.
 
         Raises:
-            ValueError: the update is to be fused and there are several ranks.
+            InputError: the update is to be fused and there are several ranks.
         """
         if self.fused_update and mesh is not None and mesh.size() > 1:
-            raise ValueError("head.fused_update: copies of a dense head cannot move themselves; take kind: sharded.")
+            raise InputError("head.fused_update: copies of a dense head cannot move themselves; take kind: sharded.")
         return MarginHead(self, num_classes=num_classes, embedding_dim=embedding_dim, seed=seed)
