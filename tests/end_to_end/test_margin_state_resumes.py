@@ -1,4 +1,4 @@
-"""A resumed run has AdaFace's statistics and ElasticFace's draws of an unbroken one, bit by bit."""
+"""A resumed run has the statistics, draws and scale of an unbroken one, bit by bit, for margins that have such."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ PLAIN = {"kind": KIND, "embedding_dim": 16}
 
 @pytest.mark.parametrize(
     "margin",
-    [{"kind": "adaface", "ema_weight": 0.3}, {"kind": "elasticface_arc", "plus": True}],
+    [
+        {"kind": "adaface", "ema_weight": 0.3},
+        {"kind": "elasticface_arc", "plus": True},
+        {"kind": "curricularface", "ema_weight": 0.3},
+        {"kind": "adacos"},
+    ],
     ids=lambda m: m["kind"],
 )
 def test_state_and_draws_of_a_margin_resume_exactly(margin: dict[str, object], tmp_path: Path) -> None:
