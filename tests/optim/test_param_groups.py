@@ -74,3 +74,8 @@ def test_a_parameter_shared_by_both_stays_with_the_backbone():
     backbone, head = nn.Linear(8, 5), Head()
     head.class_centres = backbone.weight
     assert list(groups_of(backbone, head)) == ["backbone", "backbone_no_decay"]
+
+
+def test_a_parameter_that_moves_by_itself_is_left_out():
+    head = Head()
+    assert list(groups_of(nn.Linear(3, 8), head, left_out=[head.class_centres])) == ["backbone", "backbone_no_decay"]

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -71,6 +72,8 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+    # torch 2.13 has new names for collectives, which older ones do not know
+    warnings.filterwarnings("ignore", message=".*torch.distributed.*is deprecated", category=FutureWarning)
     rank, world_size = dist.get_rank(), dist.get_world_size()
     try:
         mesh = init_device_mesh(device.type, (world_size,), mesh_dim_names=("ranks",)) if world_size > 1 else None
@@ -84,7 +87,7 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         ) from error
     finally:
         # Gloo's threads need the interpreter to let go of the last collective's tensors. Without this pause the group
-        # may be torn down before they got it, and wait for them with the interpreter's lock held, for ever (torch 2.13).
+        # may be torn down before they got it, and wait for them with the interpreter's lock held for ever (torch 2.13).
         time.sleep(0.1)
         dist.destroy_process_group()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -18,6 +19,7 @@ def build_param_groups(
     weight_decay: float,
     head_lr_factor: float = 1.0,
     head_weight_decay: float | None = None,
+    left_out: Iterable[nn.Parameter] = (),
 ) -> list[ParamGroup]:
     """Return the groups "backbone", "backbone_no_decay", "head" and "head_no_decay", without the empty ones.
 
@@ -32,9 +34,10 @@ def build_param_groups(
         weight_decay: of the backbone's weights.
         head_lr_factor: learning rate of the head over that of the backbone.
         head_weight_decay: of the class centres; None means `weight_decay`.
+        left_out: parameters that move by themselves, as the centres of a head with a fused update do.
     """
     head_decay = weight_decay if head_weight_decay is None else head_weight_decay
-    seen: set[int] = set()
+    seen = {id(p) for p in left_out}
     groups = []
     for name, module, factor, decay in [
         ("backbone", backbone, 1.0, weight_decay),

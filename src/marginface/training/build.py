@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import zlib
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 
 from marginface.config import to_yaml
 from marginface.distributed import Ranks
+from marginface.heads import CentreUpdate, MarginHead
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
 from marginface.loading.sampler import ShuffledBatches
@@ -39,6 +41,8 @@ class TrainingRun:
     forward_backbone: nn.Module
     """The backbone itself, or its DDP wrapper."""
     optimizer: torch.optim.Optimizer
+    centre_update: CentreUpdate | None
+    """Moves the class centres in backward, where the head does that itself; then the optimiser has only the rest."""
     scaler: torch.amp.GradScaler
     ema: Ema | None
     total_steps: int
@@ -61,8 +65,14 @@ def build_run(
     """
     backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed).to(ranks.device)
     head = config.head.build(
-        num_classes=len(records.identities), embedding_dim=config.backbone.embedding_dim, seed=config.seed
+        num_classes=len(records.identities),
+        embedding_dim=config.backbone.embedding_dim,
+        seed=config.seed,
+        mesh=ranks.mesh,
     ).to(ranks.device)
+    centre_update = None
+    if config.head.wants_fused_update:
+        centre_update = cast(MarginHead, head).fuse_update(config.optim.centre_rule())
     forward_backbone = spread_backbone(backbone, config, ranks)  # before anything that holds its parameters
     task = MarginTask(backbone, head)
     groups = build_param_groups(
@@ -72,6 +82,7 @@ def build_run(
         weight_decay=config.optim.weight_decay,
         head_lr_factor=config.optim.head_lr_factor,
         head_weight_decay=config.optim.head_weight_decay,
+        left_out=[head.class_centres] if head.moves_itself else [],
     )
     optimizer = config.optim.build(groups)
     _fill_optimizer_state(task, optimizer)
@@ -97,6 +108,7 @@ def build_run(
         task=task,
         forward_backbone=forward_backbone,
         optimizer=optimizer,
+        centre_update=centre_update,
         scaler=build_scaler(config.precision, ranks.device),
         ema=config.ema.build(backbone) if config.ema else None,
         total_steps=max(1, round(config.epochs * batches.steps_per_epoch)),

@@ -46,11 +46,11 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     """Run step `step` (0-based) on this rank's share of the global batch.
 
     Raises:
-        WorkError: the loss or a gradient is not finite; the weights are as before, and the batch is kept on disk.
+        WorkError: the loss or a gradient is not finite; the batch is kept on disk, and the weights are as before (only
+            a head that moves its centres itself has done so already).
     """
     _seed_dropout(run, step)
-    for group in run.optimizer.param_groups:  # written anew each step, so that a resumed run cannot drift
-        group["lr"] = learning_rate(run, step) * group["lr_factor"]
+    _set_rates(run, step)
     run.optimizer.zero_grad(set_to_none=True)
 
     device = run.ranks.device
@@ -64,11 +64,15 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     parts = _parts(len(labels), min(run.config.accumulation_steps, *shares))  # as many on every rank: they meet in each
     try:
         for i, part in enumerate(parts):
-            with gradients_leave(run.forward_backbone, now=i == len(parts) - 1):
+            is_last = i == len(parts) - 1
+            if run.centre_update:
+                run.centre_update.hold = not is_last
+            with gradients_leave(run.forward_backbone, now=is_last):
                 sums += _backward(run, images[part], labels[part], num_global)
     except WorkError as error:  # the head met an embedding that is not finite
         raise _not_finite(run, batch, step, "embedding", keep_bad_batch_in) from error
-    sum_gradients(run.task.head.parameters())
+    head = run.task.head
+    sum_gradients(p for p in head.parameters() if not (head.is_sharded and p is head.class_centres))
     sums = sum_over_ranks(sums)
     loss = float(sums[0].item())
     if not math.isfinite(loss):
@@ -93,12 +97,20 @@ def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int)
     with autocast(config, run.ranks.device):
         embeddings = run.forward_backbone(pixels)
     output = run.task.loss(embeddings, labels)
-    # The head's mean is over this part; the shares of all parts and ranks add up to the mean of the global batch.
-    share = len(labels) / num_global
-    run.scaler.scale(output.loss * share).backward()
-    return torch.stack(
-        [output.loss.detach().double() * share, output.norm_B.double().sum(), output.target_cos_B.double().sum()]
-    )
+    # The head's mean is over this part, of this rank or of all; the shares add up to the mean of the global batch.
+    run.scaler.scale(output.loss * (output.num_rows / num_global)).backward()
+    loss = output.sample_loss_B.double().sum() / num_global
+    return torch.stack([loss, output.norm_B.double().sum(), output.target_cos_B.double().sum()])
+
+
+def _set_rates(run: TrainingRun, step: int) -> None:
+    """Write all learning rates anew, so that a resumed run cannot drift."""
+    rate = learning_rate(run, step)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate * group["lr_factor"]
+    if run.centre_update:
+        run.centre_update.lr = rate * run.config.optim.head_lr_factor
+        run.centre_update.grad_scale = run.scaler.get_scale()
 
 
 def _shares(run: TrainingRun, batch: FaceBatch) -> tuple[list[int], int]:
