@@ -277,9 +277,9 @@ class ChunkedSoftmax:
     def _class_logits(self, raw_RG: Tensor, sphere: int) -> Tensor:
         """Return a class's logits (k, G) in memory that may be overwritten: those of its nearest centre, reweighed."""
         sub_centres, scale, reweigh = self.geometry.sub_centres, self._scales[sphere], self._reweighs[sphere]
-        best_KG: Tensor = raw_RG
+        best_KG = raw_RG
         if sub_centres > 1:
-            best_KG = raw_RG.unflatten(0, (-1, sub_centres)).amax(dim=1)
+            best_KG = torch.amax(raw_RG.unflatten(0, (-1, sub_centres)), dim=1)
         if reweigh is not None:
             with torch.no_grad():
                 return torch.mul(reweigh(best_KG / scale), scale)
@@ -289,8 +289,8 @@ class ChunkedSoftmax:
 
     def _scaled(self) -> Tensor:
         """Return the embeddings (G, D), each slice times its sphere's scale."""
-        scales_N1 = self._low_GD.new_tensor(self._scales)[:, None]
-        return (self._low_GD.unflatten(1, (self.geometry.spheres, -1)) * scales_N1).flatten(1)
+        scales_D = self._low_GD.new_tensor(self._scales).repeat_interleave(self._slices[0].stop)
+        return self._low_GD * scales_D
 
     def _scaled_cosines(
         self, weight_Rd: Tensor, scaled_Gd: Tensor, length_RN: Tensor | None, sphere: int, *, out: Tensor
