@@ -6,6 +6,8 @@ import math
 import pytest
 import torch
 
+from marginface.config import load
+from marginface.heads import HEADS
 from marginface.margins import CurricularFaceConfig, arcface, curricularface
 from tests.helpers.cosine_softmax import drawn_cosines, losses_under
 
@@ -80,3 +82,19 @@ def test_the_running_mean_keeps_its_memory_and_gets_no_gradient():
     assert margin.t.data_ptr() == place
     assert not margin.t.requires_grad
     assert list(margin.state_dict()) == ["t"]
+
+
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+def test_backward_uses_the_mean_of_its_own_batch_whatever_came_after(memory):
+    margin = {"kind": "curricularface", "ema_weight": 0.5}
+    head = load(HEADS["dense"], {"scale": 16, "memory": memory, "margin": margin}).build(
+        num_classes=50, embedding_dim=8
+    )
+    twin, labels = copy.deepcopy(head), torch.arange(20)
+    generator = torch.Generator().manual_seed(7)
+    embeddings = torch.randn(20, 8, generator=generator).requires_grad_()
+    near_their_centres = head.class_centres.detach()[:20] * 300
+    loss = head(embeddings, labels).loss
+    head(near_their_centres, labels)  # moves the mean from about 0 to about 0.5
+    (gradient,) = torch.autograd.grad(loss, embeddings)
+    torch.testing.assert_close(gradient, torch.autograd.grad(twin(embeddings, labels).loss, embeddings)[0])

@@ -250,6 +250,7 @@ def _overrides(margin: Margin, method: str) -> bool:
 
 def _reweigh_of(margin: Margin, penalised_G: Tensor, first: Reweigh | None) -> Reweigh:
     """Return the margin's change of other classes' cosines, after the filter's."""
+    margin = copy.deepcopy(margin)  # with its statistics of this batch: other batches may come before backward does
     return lambda cos_KG: margin.reweigh(cos_KG if first is None else first(cos_KG), penalised_G)
 
 

@@ -17,6 +17,7 @@ batch, of an even number the lower of the two in the middle, as torch's is in th
 Differs from the paper: the scale is held within [1, `largest_scale`]. B is a mean of exponentials, so one row that is
 near to a wrong class (a wrong label) can rule it; as soon as that row's cosine exceeds cos(pi / 4) the formula feeds on
 itself and the scale grows without end. With few classes, on the other hand, B may fall below 1 and the scale below 0.
+A head that looks at a share of the classes has a B of those alone, so its scale is lower, by about ln(1 / share).
 
 Differs from the public codes (4uiiurz1's, FaceX-Zoo's; the authors published none): they keep the scale in a plain
 attribute, so that it is lost in a checkpoint and differs between ranks. Each part of an accumulated batch counts as a

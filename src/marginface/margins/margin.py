@@ -47,8 +47,9 @@ class Margin(nn.Module):
     def reweigh(self, cos_KB: Tensor, penalised_B: Tensor) -> Tensor:
         """Return what the cosines to the other classes become, (K, B), entry by entry.
 
-        Heads call it for some classes at a time, after `forward` of the same batch, and differentiate it with respect
-        to `cos_KB` alone. A margin that does not override it costs nothing here.
+        Heads call it for some classes at a time, after `forward` of the same batch and again in backward, and
+        differentiate it with respect to `cos_KB` alone. They do so on a copy of the margin made after that `forward`,
+        so statistics are those of its batch. A margin that does not override it costs nothing here.
 
         Args:
             cos_KB: cosines to K classes, in the dtype of the class centres; entries of a row's true class are ignored.
