@@ -9,6 +9,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+# torch 2.13 gave both a new name, and warns of the old one.
+_all_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
+_reduce_scatter = getattr(dist, "reduce_scatter_single", dist.reduce_scatter_tensor)
+
 
 class RowExchange:
     """Moves rows between ranks for one batch. Ranks may hold different numbers of rows; one rank moves nothing.
@@ -47,7 +51,7 @@ class RowExchange:
         if longest > self.num_rows:
             rows = torch.cat([rows, rows.new_zeros(longest - self.num_rows, *rows.shape[1:])])
         gathered = rows.new_empty(len(self._counts) * longest, *rows.shape[1:])
-        dist.all_gather_into_tensor(gathered, rows, group=self._group)
+        _all_gather(gathered, rows, group=self._group)
         if min(self._counts) == longest:
             return gathered
         parts = gathered.split(longest)
@@ -79,7 +83,7 @@ class RowExchange:
         if min(self._counts) < max(self._counts):
             return self.own(self.sum(rows.contiguous()))
         summed = rows.new_empty(self.num_rows, *rows.shape[1:])
-        dist.reduce_scatter_tensor(summed, rows.contiguous(), group=self._group)
+        _reduce_scatter(summed, rows.contiguous(), group=self._group)
         return summed
 
 
