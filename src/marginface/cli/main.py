@@ -17,6 +17,7 @@ VERBS = {
     "draw": ("marginface.cli.draw", "draw people who do not exist into a tar of aligned faces"),
     "data describe": ("marginface.cli.data_describe", "say what a data set holds, and what is wrong with it"),
     "data fetch": ("marginface.cli.data_fetch", "download a public data set and turn it into records"),
+    "head export": ("marginface.cli.head_export", "write a run's head: weights, and one template a person"),
     "config show": ("marginface.cli.config_show", "print a recipe with every setting resolved"),
     "doctor": ("marginface.cli.doctor", "say what will be used on this machine, and why"),
 }

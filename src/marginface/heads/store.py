@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from marginface.config import dump, load
 from marginface.errors import InputError
-from marginface.heads import HEADS, Head, HeadConfig
+from marginface.heads import HEADS, HeadConfig
 from marginface.heads.margin_head import MarginHead
 
 
@@ -25,7 +25,7 @@ from marginface.heads.margin_head import MarginHead
 class StoredHead:
     """What `load_head` gives back."""
 
-    head: Head
+    head: MarginHead
     settings: HeadConfig
     identities: tuple[str, ...]
 
@@ -77,4 +77,5 @@ def load_head(folder: str | Path) -> StoredHead:
         raise InputError(f"{folder}: this is no whole head ({error}); write it again with save_head.") from error
     if not torch.isfinite(head.class_centres).all():
         raise InputError(f"{folder}: its centres are not all finite; take an earlier one.")
+    assert isinstance(head, MarginHead)
     return StoredHead(head, settings, identities)
