@@ -131,8 +131,6 @@ class ChunkedSoftmax:
         rest_NB: Tensor = _Rest.apply(handle_NB, self, scales, reweighs)
         return rest_NB
 
-    # The passes. Autocast leaves in-place products and those with `out=` alone, so they keep the centres' dtype.
-
     def find_targets(self) -> tuple[Tensor, Tensor]:
         """Return (N, B) targets and their cosines, each computed by the rank that has the class.
 
@@ -335,7 +333,8 @@ class _Targets(torch.autograd.Function):
         (centres,) = ctx.saved_tensors  # type: ignore[attr-defined]
         wants_unit, wants_centres = ctx.needs_input_grad[:2]  # type: ignore[attr-defined]
         sink = softmax.rows.sink(centres) if wants_centres else None
-        grad_unit_BD = softmax.walk_back(grad_target_NB, grad_rest_NB, sink, wants_unit=wants_unit)
+        with torch.autocast(centres.device.type, enabled=False):  # some loops call backward under it
+            grad_unit_BD = softmax.walk_back(grad_target_NB, grad_rest_NB, sink, wants_unit=wants_unit)
         if grad_unit_BD is not None:
             grad_unit_BD = grad_unit_BD.to(softmax.unit_GD.dtype)
         return grad_unit_BD, None if sink is None else sink.finish(), None
