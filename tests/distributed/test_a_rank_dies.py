@@ -15,7 +15,7 @@ from tests.helpers.plain_backbone import KIND
 from tests.helpers.runs import log_without_clock, marginface, start_marginface, tiny_recipe, write_recipe
 from tests.helpers.synthetic import write_faces
 
-pytestmark = pytest.mark.distributed
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 EPOCHS = 20
 

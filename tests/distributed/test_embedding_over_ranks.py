@@ -57,7 +57,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return made
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("world_size", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_every_rank_has_the_table_of_one_process(roots: list[Path], world_size: int) -> None:
     sizes = [3, 4, 64]  # 20 images: shares of unequal length, and with 64 all but one rank have nothing to do
     expected = [_embed(root, batch_size=size) for root in roots for size in sizes]
@@ -75,6 +75,7 @@ def test_a_broken_image_of_one_rank_stops_all_with_its_name(roots: list[Path]) -
     assert "person_00/0001.jpg" in first
 
 
+@pytest.mark.slow
 def test_evaluate_under_torchrun_writes_the_report_of_one_process_once(roots: list[Path], tmp_path: Path) -> None:
     save_model(untrained(CONFIG, contract=InputContract(input_size=32), seed=1), tmp_path / "model")
     reports = []

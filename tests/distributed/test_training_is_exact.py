@@ -106,7 +106,7 @@ def alone(faces: str) -> dict[str, Any]:
     return _train_all({name: _recipe(faces, **case) for name, case in CASES.items()})
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("world_size", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_ranks_move_the_weights_as_one_process_does(faces: str, alone: dict[str, Any], world_size: int) -> None:
     configs = {f"{s} {name}": _recipe(faces, spread=s, **case) for s in SPREADS for name, case in CASES.items()}
     for found in run_on_ranks(_train_all, world_size, configs):
