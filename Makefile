@@ -30,11 +30,13 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile  # a process a core, since most tests use one thread
+
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/python -m pytest -m "not gpu"
+	$(PYTEST) -m "not gpu"
 
 format: venv
 	$(BIN)/ruff check --fix .
