@@ -20,6 +20,7 @@ from marginface.training.config import TrainConfig
 from marginface.training.step import train_step
 from marginface.training.train import prepare
 from marginface.training.validation import current_model, whole
+from marginface.training.warm_start import warm_start
 from tests.helpers.gloo import run_on_ranks
 from tests.helpers.plain_backbone import KIND
 from tests.helpers.runs import tiny_recipe
@@ -35,6 +36,7 @@ SAMPLED = {"kind": "sampled", "rate": 1.0}  # all classes, so that the draws of 
 CASES: dict[str, dict[str, Any]] = {
     "magface": {"margin": MAGFACE},
     "adaface": {"margin": ADAFACE},
+    "warm-started": {"margin": ADAFACE, "norm_warm_start_images": 20},
     "accumulated": {"margin": MAGFACE, "accumulation_steps": 2},
     "clipped": {"margin": MAGFACE, "clip_norm": 0.05},
     "recomputed": {"margin": MAGFACE, "activation_checkpointing": True},
@@ -75,6 +77,8 @@ def _train(config: TrainConfig) -> dict[str, Any]:
     mesh = init_device_mesh("cpu", (world_size,)) if world_size > 1 else None
     run = prepare(config, Ranks(rank, world_size, torch.device("cpu"), mesh))
     assert isinstance(run.forward_backbone, FSDPModule) == (world_size > 1 and config.distributed.backbone == "fsdp")
+    if config.norm_warm_start_images:
+        warm_start(run)
     batches = training_batches(run.dataset, run.batches, first_step=0, num_steps=STEPS, num_workers=0)
     steps = [train_step(run, batch, step, keep_bad_batch_in=Path("never")) for step, batch in enumerate(batches)]
     return {

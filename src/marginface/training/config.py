@@ -106,6 +106,9 @@ class TrainConfig:
     """Passes over the data; a fraction is allowed."""
     seed: int = 0
     """Of the initial weights, the order of images, flips and dropout."""
+    norm_warm_start_images: int = 0
+    """Images of a first pass whose norms AdaFace's statistics start from, rounded up to whole batches; 0 leaves them at
+    their published start, mean 20 and deviation 100, which short runs never leave."""
     accumulation_steps: int = 1
     """Parts into which a rank's share of the batch is cut, to save memory; gradients are those of the whole batch."""
     clip_norm: float | None = None
@@ -134,6 +137,10 @@ class TrainConfig:
             raise ValueError(f"epochs is {self.epochs}; give more than 0.")
         if self.evaluate_every_epochs <= 0:
             raise ValueError(f"evaluate_every_epochs is {self.evaluate_every_epochs}; give more than 0.")
+        if self.norm_warm_start_images < 0:
+            raise ValueError(
+                f"norm_warm_start_images is {self.norm_warm_start_images}; give 0 (no first pass) or more."
+            )
         if self.accumulation_steps < 1:
             raise ValueError(f"accumulation_steps is {self.accumulation_steps}; give 1 or more.")
         if self.clip_norm is not None and self.clip_norm <= 0:

@@ -22,6 +22,7 @@ from marginface.training.run_folder import RunFolder
 from marginface.training.state import restore, state_of
 from marginface.training.step import StepNumbers, learning_rate, train_step
 from marginface.training.validation import current_model, evaluate_now
+from marginface.training.warm_start import warm_start
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool) -> int:
     """
     if resume and (step := checkpoints.latest_step(folder.checkpoints)) is not None:
         restore(run, checkpoints.load_checkpoint(state_of(run), checkpoints.path_of(folder.checkpoints, step)))
+    elif run.config.norm_warm_start_images:
+        warm_start(run)
     voices = _open_voices(run, folder)
     try:
         with stop_on_signals() as stop:

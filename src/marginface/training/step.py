@@ -42,6 +42,12 @@ def learning_rate(run: TrainingRun, step: int) -> float:
     return run.config.optim.lr * factor
 
 
+def seed_dropout(run: TrainingRun, step: int) -> None:
+    """Give dropout an address, (seed, step, rank), so that a resumed run draws what an unbroken one would have."""
+    address = np.random.SeedSequence([run.config.seed, step, run.ranks.rank]).generate_state(1, np.uint64)
+    torch.manual_seed(int(address[0] >> np.uint64(1)))
+
+
 def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_in: Path) -> StepNumbers:
     """Run step `step` (0-based) on this rank's share of the global batch.
 
@@ -49,7 +55,7 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
         WorkError: the loss or a gradient is not finite; the batch is kept on disk, and the weights are as before (only
             a head that moves its centres itself has done so already).
     """
-    _seed_dropout(run, step)
+    seed_dropout(run, step)
     _set_rates(run, step)
     run.optimizer.zero_grad(set_to_none=True)
 
@@ -91,12 +97,17 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     return StepNumbers(num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, num_broken)
 
 
-def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
+def embed(run: TrainingRun, images: Tensor) -> Tensor:
+    """Return (B, D) embeddings of (B, S, S, 3) uint8 images, in the precision of the recipe."""
     config = run.config.precision
     pixels = normalize(images, run.contract, channels_last=config.channels_last)
     with autocast(config, run.ranks.device):
-        embeddings = run.forward_backbone(pixels)
-    output = run.task.loss(embeddings, labels)
+        embeddings: Tensor = run.forward_backbone(pixels)
+    return embeddings
+
+
+def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
+    output = run.task.loss(embed(run, images), labels)
     # The head's mean is over this part, of this rank or of all; the shares add up to the mean of the global batch.
     run.scaler.scale(output.loss * (output.num_rows / num_global)).backward()
     loss = output.sample_loss_B.double().sum() / num_global
@@ -124,12 +135,6 @@ def _shares(run: TrainingRun, batch: FaceBatch) -> tuple[list[int], int]:
 def _parts(num_images: int, num_parts: int) -> list[slice]:
     edges = np.linspace(0, num_images, num_parts + 1).round().astype(int)
     return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-
-
-def _seed_dropout(run: TrainingRun, step: int) -> None:
-    """Give dropout an address, (seed, step, rank), so that a resumed run draws what an unbroken one would have."""
-    address = np.random.SeedSequence([run.config.seed, step, run.ranks.rank]).generate_state(1, np.uint64)
-    torch.manual_seed(int(address[0] >> np.uint64(1)))
 
 
 def _not_finite(run: TrainingRun, batch: FaceBatch, step: int, what: str, folder: Path) -> WorkError:

@@ -22,6 +22,7 @@ from marginface.training.loop import run_training
 from marginface.training.precision import refuse_slow_precision
 from marginface.training.run_folder import RunFolder, open_existing, open_new, write_json
 from marginface.training.step import learning_rate
+from marginface.training.warm_start import refuse_warm_start
 
 
 def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command: str = "") -> int:
@@ -52,6 +53,7 @@ def prepare(config: TrainConfig, ranks: Ranks, *, name: str = "unnamed", command
             f"data.batch_size {config.data.batch_size} over {ranks.world_size} ranks and {config.accumulation_steps} "
             f"accumulation steps leaves fewer than 2 images at a time, too few for batch normalisation."
         )
+    refuse_warm_start(config)
     for evaluation in config.evaluations:  # a wrong path should show now, not after the first epoch
         evaluation.protocol.pairs(*_keys_and_labels(evaluation.data))
     run = build_run(config, records, ranks, name=name, command=command)
