@@ -1,6 +1,7 @@
 """What every margin in the registry promises."""
 
 import json
+import math
 import typing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from marginface.errors import InputError
 from marginface.margins import MARGINS, Margin
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "margins.json").read_text())
+REWRITTEN = json.loads((Path(__file__).parent.parent / "golden" / "rewritten_cosines.json").read_text())
 every_margin = pytest.mark.parametrize("kind", list(MARGINS))
 norms = torch.tensor([0.0, 1e-3, 1.0, 20.0, 1e3], dtype=torch.float64)
 
@@ -24,6 +26,29 @@ def test_margin_gives_the_numbers_of_the_code_it_is_named_after(case):
     cosines = torch.tensor(case.get("target_cos", GOLDEN["target_cos"]))
     penalised = margin(cosines, torch.full_like(cosines, case.get("norm", 1.0)))
     torch.testing.assert_close(penalised, torch.tensor(case["penalised"]), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("case", REWRITTEN["cases"], ids=lambda case: case["name"])
+def test_all_classes_get_the_numbers_of_the_code_the_margin_is_named_after(case):
+    margin = load(MARGINS[case["margin"]["kind"]], case["margin"]).build()
+    cosines, labels = torch.tensor(REWRITTEN["cosines"]), torch.tensor(REWRITTEN["labels"])[:, None]
+    for _ in range(case["calls"]):
+        penalised = margin(cosines.gather(1, labels)[:, 0], torch.ones(len(cosines)))
+    rewritten = margin.reweigh(cosines.T, penalised).T.scatter(1, labels, penalised[:, None])
+    expected = torch.tensor(case["rewritten"])
+    torch.testing.assert_close(rewritten[case.get("rows", slice(None))], expected, atol=3e-6, rtol=0)
+    for name, value in case.get("buffers_after", {}).items():
+        assert margin.get_buffer(name).item() == pytest.approx(value, abs=2e-6)
+
+
+def test_adacos_has_the_scales_of_the_public_code():
+    margin = MARGINS["adacos"]().build()
+    cosines, labels = torch.tensor(REWRITTEN["cosines"]), torch.tensor(REWRITTEN["labels"])[:, None]
+    others = cosines.scatter(1, labels, -torch.inf)
+    for expected in REWRITTEN["adacos_scales"]["scales"]:
+        start = math.sqrt(2) * math.log(cosines.shape[1] - 1)
+        scale = margin.adapt_scale(start, cosines.gather(1, labels)[:, 0], lambda s: (s * others).logsumexp(dim=1))
+        assert scale == pytest.approx(expected, abs=1e-5)
 
 
 @every_margin
