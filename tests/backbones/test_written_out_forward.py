@@ -85,6 +85,7 @@ WRITTEN_OUT = {
     "iresnet18": lambda w, x: iresnet(w, x, (2, 2, 2, 2)),
     "iresnet34": lambda w, x: iresnet(w, x, (3, 4, 6, 3)),
     "mobilefacenet": mobilefacenet,
+    "mobilefacenet_112x96": lambda w, x: mobilefacenet(w, x[..., 8:-8]),
     "mobilefacenet_045g": lambda w, x: mobilefacenet_wide(w, x, (1, 4, 6, 2)),
     "mobilefacenet_large": lambda w, x: mobilefacenet_wide(w, x, (2, 8, 12, 4)),
 }

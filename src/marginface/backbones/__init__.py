@@ -15,6 +15,7 @@ BACKBONES: dict[str, type[BackboneConfig]] = {
     "iresnet100": IResNetConfig,
     "iresnet200": IResNetConfig,
     "mobilefacenet": MobileFaceNetConfig,
+    "mobilefacenet_112x96": MobileFaceNetConfig,
     "mobilefacenet_045g": WideMobileFaceNetConfig,
     "mobilefacenet_large": WideMobileFaceNetConfig,
 }
