@@ -1,20 +1,32 @@
 """A recogniser with everything needed to use it rightly: weights, architecture, input contract, card, fingerprint."""
 
 from marginface.models.card import ModelCard, Provenance, Result, Threshold
-from marginface.models.estimate import MemoryEstimate, count_parameters, estimate_training_memory
+from marginface.models.estimate import (
+    BackboneSize,
+    HeadSize,
+    StepEstimate,
+    count_parameters,
+    estimate_step,
+    head_size,
+    measure_backbone,
+)
 from marginface.models.face_model import FaceModel
 from marginface.models.store import load_model, resolve_model_folder, save_model
 
 __all__ = [
+    "BackboneSize",
     "FaceModel",
-    "MemoryEstimate",
+    "HeadSize",
     "ModelCard",
     "Provenance",
     "Result",
+    "StepEstimate",
     "Threshold",
     "count_parameters",
-    "estimate_training_memory",
+    "estimate_step",
+    "head_size",
     "load_model",
+    "measure_backbone",
     "resolve_model_folder",
     "save_model",
 ]

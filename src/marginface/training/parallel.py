@@ -74,7 +74,7 @@ def gradients_leave(backbone: nn.Module, *, now: bool) -> Iterator[None]:
 
 def _replicate(backbone: nn.Module, ranks: Ranks) -> nn.Module:
     device_ids = [ranks.device.index] if ranks.device.type == "cuda" else None
-    wrapped = DistributedDataParallel(backbone, device_ids=device_ids)
+    wrapped = DistributedDataParallel(backbone, device_ids=device_ids, gradient_as_bucket_view=True)
     wrapped.register_comm_hook(None, sum_without_dividing)  # type: ignore[arg-type]
     return wrapped
 
