@@ -25,10 +25,12 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from marginface.errors import InputError
+from marginface.heads.centre_update import CentreUpdate
 from marginface.heads.class_rows import AllRows, ChosenRows, ClassRows
 from marginface.heads.margin_head import MarginHead
 from marginface.heads.sampling import choose_classes
 from marginface.heads.settings import HeadSettings
+from marginface.optim import CentreRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,19 @@ class SampledHead(MarginHead):
         self.unsampled = settings.unsampled
         self.seed = seed
         self.register_buffer("num_draws", torch.zeros((), dtype=torch.int64))
+
+    def fuse_update(self, rule: CentreRule) -> CentreUpdate:
+        """Let the head move the drawn centres itself in each backward pass; return the update, to set its rate.
+
+        Raises:
+            InputError: the others are to be moved too, by an optimiser.
+        """
+        if self.unsampled == "decayed":
+            raise InputError(
+                "unsampled: decayed lets an optimiser move all rows, drawn or not, so the head cannot move its centres "
+                "itself; set unsampled: frozen for that."
+            )
+        return super().fuse_update(rule)
 
     def _rows(self, centres: Tensor, labels_M: Tensor) -> tuple[ClassRows, Tensor]:
         """Return the drawn classes of this rank."""
