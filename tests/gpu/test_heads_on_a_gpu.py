@@ -47,8 +47,8 @@ def build(head_case, margin):
 
 @pytest.mark.parametrize("head_case", HEAD_CASES, ids=str)
 @pytest.mark.parametrize("margin", [kind for kind in MARGINS if not kind.startswith("elastic")])
-def test_a_head_on_the_gpu_equals_the_one_on_the_cpu(head_case, margin, monkeypatch):
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+def test_a_head_on_the_gpu_equals_the_one_on_the_cpu(head_case, margin):
+    torch.set_float32_matmul_precision("highest")  # no TF32
     head = build(head_case, margin)
     there, here = step(copy.deepcopy(head), "cuda"), step(head, "cpu")
     assert there[0] == pytest.approx(here[0], rel=1e-4)
