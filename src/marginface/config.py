@@ -212,13 +212,16 @@ def _leaf(hint: Any, value: Any, path: str) -> Any:
     if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
         choices = [str(a) for a in typing.get_args(hint)]
         raise InputError(f"{path}: {value!r} is not a choice{one_of(str(value), choices)}.")
-    if isinstance(value, bool) and hint in (int, float):
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    members = typing.get_args(hint) if is_union else (hint,)
+    if isinstance(value, bool) and bool not in members and {int, float} & {*members}:
         raise InputError(f"{path}: expected a number, got {value!r}.")
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise InputError(f"{path}: {value!r} does not fit: {reason[0].lower()}{reason[1:]}.") from error
+        reasons = [one["msg"][0].lower() + one["msg"][1:] for one in error.errors()]
+        reason = ", or ".join(reasons) if is_union else reasons[0]
+        raise InputError(f"{path}: {value!r} does not fit: {reason}.") from error
 
 
 @functools.lru_cache(maxsize=256)

@@ -70,13 +70,20 @@ class HeadSettings:
         return False
 
     def scale_for(self, num_classes: int) -> float:
-        """Return the scale for C classes, "auto" resolved."""
+        """Return the scale for C classes, "auto" resolved.
+
+        Raises:
+            InputError: the margin refuses the resolved scale.
+        """
         if self.scale != "auto":
             return self.scale
         if num_classes < 3:
             raise InputError(f"scale auto is 0 for {num_classes} classes; give a number.")
         scale = math.sqrt(2.0) * math.log(num_classes - 1)
-        check_scale(self.margin, scale)
+        try:
+            check_scale(self.margin, scale)
+        except ValueError as error:
+            raise InputError(f"scale auto for {num_classes} classes: {error}") from error
         return scale
 
 
