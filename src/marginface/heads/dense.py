@@ -8,7 +8,6 @@ from typing import Literal
 from torch.distributed.device_mesh import DeviceMesh
 
 from marginface.errors import InputError
-from marginface.errors import InputError
 from marginface.heads.margin_head import MarginHead
 from marginface.heads.settings import HeadSettings
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
 
 from marginface.distributed import RowExchange
 from marginface.errors import InputError
@@ -78,7 +79,6 @@ class MarginHead(Head):
         self.class_centres = initial_class_centres(
             num_classes, embedding_dim, seed=seed, sub_centres=settings.sub_centres, mesh=mesh
         )
-        self._group = mesh.get_group() if mesh is not None else None
         self.shard = (
             ClassShard(0, 0, num_classes)
             if mesh is None
@@ -90,7 +90,7 @@ class MarginHead(Head):
     @property
     def is_sharded(self) -> bool:
         """Whether other ranks hold other classes."""
-        return self._group is not None
+        return isinstance(self.class_centres, DTensor)
 
     @property
     def moves_itself(self) -> bool:
@@ -126,7 +126,7 @@ class MarginHead(Head):
     def _forward(self, embeddings_BD: Tensor, labels_B: Tensor) -> HeadOutput:
         unit_BD, norm_B = self._unit(embeddings_BD)
         check_finite(norm_B)
-        exchange = RowExchange.of(labels_B, self._group) if self.is_sharded else RowExchange.alone(labels_B)
+        exchange = self._exchange(labels_B)
         softmax, centres = self._softmax(embeddings_BD, unit_BD, labels_B, exchange)
         target_NB, handle_NB = softmax.targets(unit_BD, centres)
         scales, penalised_NB = self._penalise(softmax, target_NB, handle_NB, norm_B)
@@ -145,6 +145,13 @@ class MarginHead(Head):
             norm_B=norm_B.detach().to(dtype),
             num_rows=exchange.num_global_rows,
         )
+
+    def _exchange(self, rows_B: Tensor) -> RowExchange:
+        """Return how this batch's rows reach the other ranks."""
+        if not isinstance(self.class_centres, DTensor):
+            return RowExchange.alone(rows_B)
+        # The group is asked of the centres: a head that kept it could not be copied.
+        return RowExchange.of(rows_B, self.class_centres.device_mesh.get_group())
 
     def _unit(self, embeddings_BD: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is multiplied with the centres, (B, D), and the length of each embedding, (B,)."""
