@@ -1,6 +1,6 @@
 """torch.distributed and nothing about faces: who am I, sums over all ranks, and what of a network is cut into parts."""
 
-from marginface.distributed.agreement import together
+from marginface.distributed.agreement import from_first, together
 from marginface.distributed.blocks import repeated_blocks
 from marginface.distributed.buffers import on_copies_of_buffers, share_from_first
 from marginface.distributed.collectives import any_rank, sum_gradients, sum_over_ranks, sum_without_dividing
@@ -12,6 +12,7 @@ __all__ = [
     "RowExchange",
     "any_rank",
     "default_device",
+    "from_first",
     "gather_rows",
     "is_lost_rank",
     "joined_ranks",

@@ -1,4 +1,4 @@
-"""What goes wrong on one rank goes wrong on all, so that none waits for one that has given up."""
+"""All ranks do the same: what goes wrong on one goes wrong on all, so that none waits for one that has given up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import torch.distributed as dist
 from marginface.errors import InputError, WorkError
 
 T = TypeVar("T")
+
+
+def from_first(value: T) -> T:
+    """Return the first rank's `value`, whatever the others have; all ranks call this together."""
+    if not dist.is_initialized():
+        return value
+    carrier = [value]
+    dist.broadcast_object_list(carrier, src=0)
+    return carrier[0]
 
 
 def together(work: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from marginface.distributed import any_rank
+from marginface.distributed import any_rank, from_first
 from marginface.errors import WorkError
 from marginface.loading.loader import training_batches
 from marginface.models.store import save_model
@@ -53,7 +53,8 @@ def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool) -> int:
         WorkError: a loss that is not finite, a full disk; the last checkpoint stays good.
         InputError: a damaged checkpoint, changed data, a broken image.
     """
-    if resume and (step := checkpoints.latest_step(folder.checkpoints)) is not None:
+    step = from_first(checkpoints.latest_step(folder.checkpoints) if resume else None)
+    if step is not None:
         restore(run, checkpoints.load_checkpoint(state_of(run), checkpoints.path_of(folder.checkpoints, step)))
     elif run.config.norm_warm_start_images:
         warm_start(run)
@@ -145,7 +146,7 @@ def _stopped_before_evaluating(run: TrainingRun, folder: RunFolder, voices: Voic
 
 def _finish(run: TrainingRun, folder: RunFolder, voices: Voices) -> None:
     """Leave the last checkpoint, its model and the log's last line, also if a killed run had come to the last step."""
-    if checkpoints.latest_step(folder.checkpoints) != run.total_steps:
+    if from_first(checkpoints.latest_step(folder.checkpoints)) != run.total_steps:
         _save(run, folder)
     else:
         _save_model(run, folder.model)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from marginface.distributed import together
+from marginface.distributed import from_first, together
 from marginface.evaluation.run import EvaluationResult, evaluate_systems
 from marginface.models.face_model import FaceModel
 from marginface.training.build import TrainingRun
@@ -43,8 +42,4 @@ def evaluate_now(run: TrainingRun) -> list[EvaluationResult]:
     for config in run.config.evaluations:
         judge = partial(evaluate_systems, [model], config, num_workers=workers, ranks=run.ranks)
         results += [evaluation.result for evaluation in together(judge)]
-    if dist.is_initialized():
-        carrier: list[list[EvaluationResult]] = [results]
-        dist.broadcast_object_list(carrier, src=0)
-        results = carrier[0]
-    return results
+    return from_first(results)
