@@ -59,7 +59,7 @@ def test_a_tar_has_the_same_bytes_whoever_draws_it(people, tmp_path):
 
 def test_a_tar_that_cannot_be_written_is_failed_work(people, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WorkError, match="could not write drawn people"):
+    with pytest.raises(WorkError, match="people.tar: could not be written"):
         write_tar(people, tmp_path / "file" / "people.tar")
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import os
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
@@ -21,7 +17,8 @@ from marginface.drawn.camera import encode
 from marginface.drawn.identity import Identity, draw_identity, draw_sibling
 from marginface.drawn.nuisance import Nuisance, draw_nuisance
 from marginface.drawn.portrait import draw_crop
-from marginface.errors import InputError, WorkError
+from marginface.errors import InputError
+from marginface.records import write_tar as records
 from marginface.records.record import Record
 
 _SIBLING_STREAM = 3
@@ -168,28 +165,17 @@ def write_tar(
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; drawing needs 1 or more")
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # plain USTAR headers with no time, owner or mode of this machine: the bytes depend on the people only
-        with tarfile.open(aside, "w", format=tarfile.USTAR_FORMAT) as tar:
-            done = 0
-            for members in _drawn(people, workers):
-                for key, data in members:
-                    member = tarfile.TarInfo(key)
-                    member.size, member.mode = len(data), 0o644
-                    tar.addfile(member, io.BytesIO(data))
-                done += len(members)
-                if progress is not None:
-                    progress(done, len(people))
-        aside.replace(path)
-    except OSError as error:
-        raise WorkError(f"could not write drawn people to {path}: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # nothing to clear away where not even the folder could be made
-            aside.unlink()
-    return path
+
+    def members() -> Iterator[tuple[str, bytes]]:
+        done = 0
+        for pictures in _drawn(people, workers):
+            yield from pictures
+            done += len(pictures)
+            if progress is not None:
+                progress(done, len(people))
+
+    records.write_tar(members(), path)
+    return Path(path)
 
 
 def _drawn(people: DrawnPeople, workers: int) -> Iterator[list[tuple[str, bytes]]]:
