@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
 
+from marginface import config as recipes
 from marginface.backbones import MobileFaceNetConfig
 from marginface.distributed import Ranks
 from marginface.errors import InputError
@@ -18,8 +21,11 @@ from marginface.images.normalize import InputContract
 from marginface.models import save_model
 from marginface.records.embedding_table import EmbeddingTable
 from marginface.records.open import open_records
+from marginface.training.config import TrainConfig
+from marginface.training.train import prepare
+from marginface.training.validation import evaluate_now
 from tests.helpers.gloo import run_on_ranks
-from tests.helpers.runs import marginface
+from tests.helpers.runs import marginface, tiny_recipe
 from tests.helpers.synthetic import write_faces
 
 pytestmark = pytest.mark.distributed
@@ -36,6 +42,13 @@ def _embed(root: Path, *, batch_size: int, skip_broken: bool = True, ranks: Rank
 def _embed_all(roots: list[Path], batch_sizes: list[int]) -> list[EmbeddingTable]:
     ranks = Ranks(dist.get_rank(), dist.get_world_size(), torch.device("cpu"))
     return [_embed(root, batch_size=size, ranks=ranks) for root in roots for size in batch_sizes]
+
+
+def _evaluate_while_training(configs: list[TrainConfig]) -> list[list[dict[str, Any]]]:
+    world_size = dist.get_world_size() if dist.is_initialized() else 1
+    rank, mesh = (dist.get_rank(), init_device_mesh("cpu", (world_size,))) if world_size > 1 else (0, None)
+    runs = [prepare(config, Ranks(rank, world_size, torch.device("cpu"), mesh)) for config in configs]
+    return [[dict(result.fields) for result in evaluate_now(run)] for run in runs]
 
 
 def _embed_strictly(root: Path) -> str:
@@ -73,6 +86,25 @@ def test_a_broken_image_of_one_rank_stops_all_with_its_name(roots: list[Path]) -
     (first, second) = run_on_ranks(_embed_strictly, 2, roots[1])
     assert first == second
     assert "person_00/0001.jpg" in first
+
+
+def test_an_evaluation_during_training_is_that_of_one_process_on_every_rank(roots: list[Path]) -> None:
+    evaluation = {"name": "s", "data": f"folder:{roots[0]}", "protocol": {"kind": "generated"}, "num_replicates": 20}
+    configs = [
+        recipes.load(
+            TrainConfig,
+            tiny_recipe(
+                f"folder:{roots[0]}",
+                evaluations=[evaluation, evaluation | {"name": "again", "flip": "none"}],
+                distributed={"backbone": spread},
+                ema={"decay": 0.5},
+            ),
+        )
+        for spread in ("ddp", "fsdp")
+    ]
+    alone = _evaluate_while_training(configs)
+    assert [fields["name"] for fields in alone[0]] == ["s", "again"]
+    assert run_on_ranks(_evaluate_while_training, 2, configs) == [alone, alone]
 
 
 @pytest.mark.slow
