@@ -38,6 +38,12 @@ def check_embedding_dim(embedding_dim: int) -> None:
         raise ValueError(f"embedding_dim is {embedding_dim}; it is the number of values in an embedding, 1 or more.")
 
 
+def check_dropout(dropout: float) -> None:
+    """Raise ValueError unless `dropout` is a probability below 1."""
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout is {dropout}; it is a probability in [0, 1).")
+
+
 def last_map_side(kind: str, input_size: int) -> int:
     """Return the side of the last feature map, 7 for 112 pixels.
 

@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from marginface.backbones.backbone import (
+    check_dropout,
     check_embedding_dim,
     check_images,
     embed_in_full_precision,
@@ -26,6 +27,7 @@ BLOCKS_PER_STAGE = {
     "iresnet50": (3, 4, 14, 3),
     "iresnet100": (3, 13, 30, 3),
     "iresnet200": (6, 26, 60, 6),
+    "iresnet2060": (3, 128, 896, 3),
 }
 STAGE_CHANNELS = (64, 128, 256, 512)
 
@@ -34,7 +36,7 @@ STAGE_CHANNELS = (64, 128, 256, 512)
 class IResNetConfig:
     """iResNet of a chosen depth."""
 
-    kind: Literal["iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200"] = "iresnet50"
+    kind: Literal["iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200", "iresnet2060"] = "iresnet50"
     embedding_dim: int = 512
     dropout: float = 0.0
     """Probability in [0, 1), before the embedding layer. arcface_torch trains with 0, MagFace with 0.4."""
@@ -50,8 +52,7 @@ class IResNetConfig:
 
     def __post_init__(self) -> None:
         check_embedding_dim(self.embedding_dim)
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout is {self.dropout}; it is a probability in [0, 1).")
+        check_dropout(self.dropout)
         if self.bn_eps <= 0.0 or not 0.0 < self.bn_momentum <= 1.0:
             raise ValueError(f"bn_eps {self.bn_eps} must be above 0 and bn_momentum {self.bn_momentum} in (0, 1].")
 
