@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from marginface import config
 from marginface.errors import InputError
+
+CommercialUse = Literal["allowed", "not allowed", "not stated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +71,18 @@ class ModelCard:
     """Name, number of people and images."""
     licence: str = ""
     """Terms of the weights, which are often those of the training data."""
+    commercial_use: CommercialUse = "not stated"
+    """Whether those terms let a product use the weights."""
     intended_use: str = ""
     results: tuple[Result, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
+
+    def terms(self) -> str:
+        """Return in one line what somebody who loads the model has to know."""
+        licence = self.licence or "licence not stated"
+        data = self.training_data or "training data not stated"
+        return f"{self.name}: {licence}; commercial use {self.commercial_use}; {data}"
 
     def to_json(self) -> str:
         """Return the card as JSON text."""
@@ -99,6 +110,7 @@ class ModelCard:
             self.training_data or "Not stated.",
             "## Licence",
             self.licence or "Not stated. Ask whoever trained the model before using it.",
+            f"Commercial use: {self.commercial_use}.",
             "## Intended use",
             self.intended_use or "Not stated.",
             "## Results",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,12 +30,14 @@ from marginface.images.normalize import InputContract
 from marginface.models.card import ModelCard
 from marginface.models.face_model import FaceModel
 
+logger = logging.getLogger(__name__)
+
 WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "card.md"
 FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Description:
+class Description:
     """What model.json holds."""
 
     format: int
@@ -101,7 +104,18 @@ def load_model(folder: str | Path) -> FaceModel:
             f"{folder}: the fingerprint is {model.fingerprint}, but {DESCRIPTION} says {description.fingerprint}: a "
             "file was edited, damaged or belongs to another model; copy the folder again or train anew."
         )
+    if model.card.provenance.origin:  # somebody else's weights: their terms are shown to whoever uses them
+        logger.info(model.card.terms())
     return model
+
+
+def read_description(folder: str | Path) -> Description:
+    """Return what a model folder says of itself, without its weights.
+
+    Raises:
+        InputError: it is not a model folder, or its description is damaged.
+    """
+    return _read_description(_settled(Path(folder)) / DESCRIPTION)
 
 
 def resolve_model_folder(path: str | Path) -> Path:
@@ -192,7 +206,7 @@ def _descriptor(path: Path) -> Iterator[int]:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _read_description(path: Path) -> _Description:
+def _read_description(path: Path) -> Description:
     try:
         mapping: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -200,6 +214,6 @@ def _read_description(path: Path) -> _Description:
     if isinstance(mapping, dict) and mapping.get("format") != FORMAT:
         raise InputError(f"{path}: format {mapping.get('format')!r} is unknown to this version; upgrade marginface.")
     try:
-        return config.load(_Description, mapping)
+        return config.load(Description, mapping)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
