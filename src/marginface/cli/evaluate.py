@@ -58,7 +58,7 @@ def evaluate(
     config = EvaluationConfig(
         name=name or protocol,
         data=data,
-        protocol=_protocol(protocol, pairs, non_mated, seed),
+        protocol=protocol_of(protocol, pairs, non_mated, seed),
         flip=flip,
         num_replicates=replicates,
         seed=seed,
@@ -97,7 +97,8 @@ def evaluate(
         print(f"report: {page}")
 
 
-def _protocol(kind: str, pairs: Path | None, non_mated: str, seed: int) -> ProtocolConfig:
+def protocol_of(kind: str, pairs: Path | None, non_mated: str, seed: int) -> ProtocolConfig:
+    """Return the protocol that the flags of a verb mean."""
     from marginface import config as recipes
     from marginface.protocols import PROTOCOLS
 
