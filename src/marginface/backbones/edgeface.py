@@ -222,16 +222,17 @@ class PositionCode(nn.Module):
     def forward(self, height: int, width: int) -> Tensor:
         """Return (1, height, width, C)."""
         weight = self.token_projection.weight
-        rows = _waves(height, weight.device)[:, None, :].expand(height, width, POSITION_WAVES)
-        columns = _waves(width, weight.device)[None, :, :].expand(height, width, POSITION_WAVES)
+        rows = _waves(height, weight)[:, None, :].expand(height, width, POSITION_WAVES)
+        columns = _waves(width, weight)[None, :, :].expand(height, width, POSITION_WAVES)
         code = torch.cat([rows, columns], dim=2).permute(2, 0, 1)[None].to(weight.dtype)
         return _channels_to_end(self.token_projection(code))
 
 
-def _waves(length: int, device: torch.device) -> Tensor:
+def _waves(length: int, like: Tensor) -> Tensor:
     """Return (length, 32): sine and cosine in turn of the place in (0, 2 pi], each pair of a longer wavelength."""
-    places = torch.arange(1, length + 1, device=device, dtype=torch.float32) * (2 * math.pi / (length + 1e-6))
-    pairs = torch.arange(POSITION_WAVES // 2, device=device, dtype=torch.float32)
+    dtype = torch.promote_types(like.dtype, torch.float32)  # half precision could not tell far places apart
+    places = torch.arange(1, length + 1, device=like.device, dtype=dtype) * (2 * math.pi / (length + 1e-6))
+    pairs = torch.arange(POSITION_WAVES // 2, device=like.device, dtype=dtype)
     angles = places[:, None] / 10_000 ** (2 * pairs / POSITION_WAVES)
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
