@@ -4,6 +4,20 @@ A score is a similarity, higher is more alike; a match is `score >= threshold`.
 """
 
 from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
+from marginface.metrics.classification import (
+    UNKNOWN,
+    ClassScores,
+    Estimate,
+    F1Summary,
+    OpenSetSummary,
+    RejectionThreshold,
+    class_scores,
+    confusion_counts,
+    f1_difference,
+    f1_summary,
+    open_set_summary,
+    rejection_threshold,
+)
 from marginface.metrics.intervals import Interval, wider, wilson
 from marginface.metrics.kfold import FoldDecisions, KFoldAccuracy, contiguous_folds, k_fold_accuracy, k_fold_decisions
 from marginface.metrics.sorted_scores import SortedScores, sort_scores
@@ -25,28 +39,40 @@ from marginface.metrics.verification import (
 )
 
 __all__ = [
+    "UNKNOWN",
     "BestAccuracy",
     "BootstrapIntervals",
+    "ClassScores",
     "DetCurve",
     "EqualErrorRate",
+    "Estimate",
+    "F1Summary",
     "FoldDecisions",
     "Interval",
     "KFoldAccuracy",
+    "OpenSetSummary",
     "OperatingPoint",
+    "RejectionThreshold",
     "ScoreHistogram",
     "SortedScores",
     "VerificationSummary",
     "area_under_roc",
     "best_accuracy",
+    "class_scores",
+    "confusion_counts",
     "contiguous_folds",
     "d_prime",
     "equal_error_rate",
     "error_rates",
+    "f1_difference",
+    "f1_summary",
     "fmr_support",
     "fnmr_at_fmr",
     "identity_bootstrap",
     "k_fold_accuracy",
     "k_fold_decisions",
+    "open_set_summary",
+    "rejection_threshold",
     "score_histogram",
     "sort_scores",
     "summarise",

@@ -17,7 +17,13 @@ class Interval:
     high: float
     confidence: float
     """Nominal coverage, 0..1."""
-    method: Literal["wilson", "identity bootstrap", "wider of wilson and identity bootstrap"]
+    method: Literal[
+        "wilson",
+        "identity bootstrap",
+        "image bootstrap",
+        "wider of wilson and identity bootstrap",
+        "wider of wilson and image bootstrap",
+    ]
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
