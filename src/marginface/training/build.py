@@ -111,7 +111,7 @@ def build_run(
         centre_update=centre_update,
         scaler=build_scaler(config.precision, ranks.device),
         ema=config.ema.build(backbone) if config.ema else None,
-        total_steps=max(1, round(config.epochs * batches.steps_per_epoch)),
+        total_steps=config.total_steps(batches.steps_per_epoch),
         data_fingerprint=fingerprint_of(records),
         card=_card(config, records, name, command),
     )

@@ -150,3 +150,11 @@ class TrainConfig:
         names = [e.name for e in self.evaluations]
         if len(set(names)) != len(names):
             raise ValueError(f"evaluations: the names {names} are not all different.")
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the number of optimiser steps of the whole run."""
+        return max(1, round(self.epochs * steps_per_epoch))
+
+    def learning_rate(self, step: int, *, total_steps: int, steps_per_epoch: int) -> float:
+        """Return the base learning rate of `step` (0-based)."""
+        return self.optim.lr * self.schedule.factor(step, total_steps=total_steps, steps_per_epoch=steps_per_epoch)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-
-from marginface.distributed import Ranks, default_device
+from marginface.distributed import default_device
 from marginface.loading.sampler import ShuffledBatches
 from marginface.models import count_parameters, estimate_step, head_size, measure_backbone
 from marginface.training.config import TrainConfig
+from marginface.training.parallel import refuse_what_does_not_fit
 from marginface.training.precision import refuse_slow_precision
-from marginface.training.step import learning_rate
-from marginface.training.train import prepare
+from marginface.training.train import open_training_records
 
 
 def describe_run(config: TrainConfig, *, num_ranks: int = 1) -> str:
@@ -21,23 +19,26 @@ def describe_run(config: TrainConfig, *, num_ranks: int = 1) -> str:
     """
     device = default_device()
     refuse_slow_precision(config.precision, device)
-    run = prepare(config, Ranks(0, 1, torch.device("cpu")))
-    ShuffledBatches(  # refuses a batch that so many ranks cannot share
-        len(run.dataset.records),
-        global_batch_size=config.data.batch_size,
-        seed=config.seed,
-        world_size=num_ranks,
+    records = open_training_records(config, world_size=num_ranks)
+    batches = ShuffledBatches(
+        len(records), global_batch_size=config.data.batch_size, seed=config.seed, world_size=num_ranks
     )
+    classes, dim = len(records.identities), config.backbone.embedding_dim
+    backbone = config.backbone.build(input_size=config.data.input_size)
+    refuse_what_does_not_fit(backbone, config, device)
+    # Of the head a small one is built, which refuses what the real one would: that may be too large for this machine.
+    config.head.build(num_classes=min(classes, 1000), embedding_dim=dim)
+    head = head_size(config.head, num_classes=classes, embedding_dim=dim)
     at_a_time = images_at_a_time(config, num_ranks)
     estimate = estimate_step(
         measure_backbone(
-            config.backbone.build(input_size=config.data.input_size),
+            backbone,
             input_size=config.data.input_size,
             images_at_a_time=at_a_time,
             half_precision=config.precision.dtype != "fp32",
             recompute_blocks=config.activation_checkpointing,
         ),
-        head_size(config.head, num_classes=run.num_classes, embedding_dim=config.backbone.embedding_dim),
+        head,
         images_at_a_time=at_a_time,
         num_ranks=num_ranks,
         parts=config.accumulation_steps,
@@ -45,18 +46,19 @@ def describe_run(config: TrainConfig, *, num_ranks: int = 1) -> str:
         state_tensors=config.optim.state_tensors_per_parameter,
         half_precision=config.precision.dtype != "fp32",
     )
-    per_epoch, total = run.batches.steps_per_epoch, run.total_steps
-    peak = max(learning_rate(run, step) for step in range(0, total, max(1, total // 200)))
+    per_epoch = batches.steps_per_epoch
+    total = config.total_steps(per_epoch)
+    rates = [
+        config.learning_rate(step, total_steps=total, steps_per_epoch=per_epoch)
+        for step in (*range(0, total, max(1, total // 200)), total - 1)
+    ]
     rows = [
-        ("data", f"{len(run.dataset.records):,} images of {run.num_classes:,} people, {run.dataset.records.location}"),
+        ("data", f"{len(records):,} images of {classes:,} people, {records.location}"),
         ("device", str(device)),
-        ("backbone", f"{count_parameters(run.task.backbone):,} parameters"),
-        ("head", f"{count_parameters(run.task.head):,} parameters ({run.num_classes:,} class centres)"),
+        ("backbone", f"{count_parameters(backbone):,} parameters"),
+        ("head", f"{classes * head.sub_centres * dim:,} parameters ({classes:,} classes)"),
         ("steps", f"{total:,}: {config.epochs:g} epochs of {per_epoch:,} steps of {config.data.batch_size} images"),
-        (
-            "learning rate",
-            f"{learning_rate(run, 0):.3g} at first, {peak:.3g} at most, {learning_rate(run, total - 1):.3g} last",
-        ),
+        ("learning rate", f"{rates[0]:.3g} at first, {max(rates):.3g} at most, {rates[-1]:.3g} last"),
         ("memory", f"about {_bytes(estimate.total_memory)} above the process's own, on each of {num_ranks} rank(s)"),
         *((f"  {name}", _bytes(size)) for name, size in estimate.memory.items() if size),
     ]

@@ -33,7 +33,7 @@ def spread_backbone(backbone: nn.Module, config: TrainConfig, ranks: Ranks) -> n
         InputError: a setting that this backbone, device or torch cannot follow.
     """
     sharded = config.distributed.backbone == "fsdp" and ranks.mesh is not None
-    _refuse_what_does_not_fit(backbone, config, ranks)
+    refuse_what_does_not_fit(backbone, config, ranks.device)
     if config.precision.channels_last and not sharded:  # FSDP2 cuts weights in row-major order only
         backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.distributed.sync_batch_norm:
@@ -113,8 +113,9 @@ def _recompute_in_backward(block: nn.Module) -> None:
     block.forward = forward_twice  # type: ignore[method-assign]
 
 
-def _refuse_what_does_not_fit(backbone: nn.Module, config: TrainConfig, ranks: Ranks) -> None:
-    kind, device = config.backbone.kind, ranks.device.type
+def refuse_what_does_not_fit(backbone: nn.Module, config: TrainConfig, torch_device: torch.device) -> None:
+    """Raise InputError for a setting that this backbone, device or torch cannot follow."""
+    kind, device = config.backbone.kind, torch_device.type
     if config.distributed.backbone == "fsdp" and not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
         raise InputError(f"distributed.backbone: fsdp needs torch 2.8 or newer, this is {torch.__version__}; use ddp.")
     if config.distributed.sync_batch_norm and device != "cuda":

@@ -38,8 +38,7 @@ class StepNumbers:
 
 def learning_rate(run: TrainingRun, step: int) -> float:
     """Return the base learning rate of `step` (0-based): a pure function of the step."""
-    factor = run.config.schedule.factor(step, total_steps=run.total_steps, steps_per_epoch=run.batches.steps_per_epoch)
-    return run.config.optim.lr * factor
+    return run.config.learning_rate(step, total_steps=run.total_steps, steps_per_epoch=run.batches.steps_per_epoch)
 
 
 def seed_dropout(run: TrainingRun, step: int) -> None:

@@ -15,6 +15,7 @@ import torch
 from marginface.distributed import Ranks, default_device, joined_ranks, together
 from marginface.errors import InputError
 from marginface.records.open import open_records
+from marginface.records.record import RecordSource
 from marginface.records.select import require_trainable
 from marginface.training.build import TrainingRun, build_run
 from marginface.training.config import TrainConfig
@@ -45,20 +46,26 @@ def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command
 
 def prepare(config: TrainConfig, ranks: Ranks, *, name: str = "unnamed", command: str = "") -> TrainingRun:
     """Return the built run of `config`, with its data opened and checked."""
+    records = open_training_records(config, world_size=ranks.world_size)
+    run = build_run(config, records, ranks, name=name, command=command)
+    learning_rate(run, 0)  # a schedule that does not fit the number of epochs is refused here
+    return run
+
+
+def open_training_records(config: TrainConfig, *, world_size: int) -> RecordSource:
+    """Return the records of `config`, after everything that can be checked without building a network."""
     records = open_records(config.data.source)
     require_trainable(records)
-    share = config.data.batch_size / (ranks.world_size * config.accumulation_steps)
+    share = config.data.batch_size / (world_size * config.accumulation_steps)
     if share < 2:
         raise InputError(
-            f"data.batch_size {config.data.batch_size} over {ranks.world_size} ranks and {config.accumulation_steps} "
+            f"data.batch_size {config.data.batch_size} over {world_size} ranks and {config.accumulation_steps} "
             f"accumulation steps leaves fewer than 2 images at a time, too few for batch normalisation."
         )
     refuse_warm_start(config)
     for evaluation in config.evaluations:  # a wrong path should show now, not after the first epoch
         evaluation.protocol.pairs(*_keys_and_labels(evaluation.data))
-    run = build_run(config, records, ranks, name=name, command=command)
-    learning_rate(run, 0)  # a schedule that does not fit the number of epochs is refused here
-    return run
+    return records
 
 
 def _keys_and_labels(source: str) -> tuple[Sequence[str], npt.NDArray[np.int64]]:
