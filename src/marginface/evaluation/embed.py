@@ -52,6 +52,7 @@ def embed_records(
     batch_size: int = 64,
     num_workers: int = 0,
     skip_broken: bool = False,
+    max_side: int = 512,
     progress: Progress | None = None,
     ranks: Ranks | None = None,
 ) -> EmbeddingTable:
@@ -68,6 +69,7 @@ def embed_records(
         batch_size: images a step; the vectors do not depend on it beyond rounding.
         num_workers: processes that decode; 0 decodes in this one.
         skip_broken: go on without images that cannot be decoded.
+        max_side: larger images are not aligned crops and count as broken, pixels.
         progress: called after every batch; counts this rank's images.
         ranks: all of which call this together, with equal embedders and sources; None is this process alone.
 
@@ -78,7 +80,7 @@ def embed_records(
         raise InputError(f"{source.location}: there are no images to embed.")
     share = _share_of(ranks, len(source), batch_size)
 
-    dataset = FaceDataset(source, size=embedder.contract.input_size, augment=None)
+    dataset = FaceDataset(source, size=embedder.contract.input_size, max_side=max_side, augment=None)
     loader = sequential_batches(
         dataset, batch_size=batch_size, num_workers=num_workers, skip_broken=skip_broken, indices=share
     )

@@ -17,6 +17,7 @@ def build_param_groups(
     *,
     lr: float,
     weight_decay: float,
+    backbone_lr_factor: float = 1.0,
     head_lr_factor: float = 1.0,
     head_weight_decay: float | None = None,
     left_out: Iterable[nn.Parameter] = (),
@@ -32,7 +33,8 @@ def build_param_groups(
         head: class centres, and whatever the margin trains.
         lr: base learning rate.
         weight_decay: of the backbone's weights.
-        head_lr_factor: learning rate of the head over that of the backbone.
+        backbone_lr_factor: learning rate of the backbone over the base rate.
+        head_lr_factor: learning rate of the head over the base rate.
         head_weight_decay: of the class centres; None means `weight_decay`.
         left_out: parameters that move by themselves, as the centres of a head with a fused update do.
     """
@@ -40,7 +42,7 @@ def build_param_groups(
     seen = {id(p) for p in left_out}
     groups = []
     for name, module, factor, decay in [
-        ("backbone", backbone, 1.0, weight_decay),
+        ("backbone", backbone, backbone_lr_factor, weight_decay),
         ("head", head, head_lr_factor, head_decay),
     ]:
         trained = [p for p in module.parameters() if p.requires_grad and id(p) not in seen]

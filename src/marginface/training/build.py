@@ -14,6 +14,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 
 from marginface.config import to_yaml
 from marginface.distributed import Ranks
+from marginface.errors import InputError
 from marginface.heads import CentreUpdate, MarginHead
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
@@ -25,6 +26,7 @@ from marginface.training.config import TrainConfig
 from marginface.training.parallel import spread_backbone
 from marginface.training.precision import build_scaler
 from marginface.training.progress import Progress
+from marginface.training.start import freeze, inherited_card, read_start, teacher_of
 from marginface.training.task import MarginTask
 
 
@@ -49,6 +51,10 @@ class TrainingRun:
     data_fingerprint: str
     card: ModelCard
     progress: Progress = field(default_factory=Progress)
+    start_fingerprint: str = ""
+    """Of the model that training began with; empty where it began at random."""
+    teacher: nn.Module | None = None
+    """The backbone that training began with, where embeddings are to stay near its own."""
 
     @property
     def num_classes(self) -> int:
@@ -63,13 +69,20 @@ def build_run(
     `name` and `command` go onto the card of the models that it writes. The initial weights depend on `config.seed`
     alone: all ranks start equal, whatever the ambient random state.
     """
-    backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed).to(ranks.device)
+    backbone = config.backbone.build(input_size=config.data.input_size, seed=config.seed)
+    start = read_start(config)
+    if start is not None and config.start is not None:
+        backbone.load_state_dict(start.backbone.state_dict())
+        freeze(backbone, config.start, input_size=config.data.input_size)
+    backbone.to(ranks.device)
     head = config.head.build(
         num_classes=len(records.identities),
         embedding_dim=config.backbone.embedding_dim,
         seed=config.seed,
         mesh=ranks.mesh,
     ).to(ranks.device)
+    if config.start is not None and config.start.class_means and not isinstance(head, MarginHead):
+        raise InputError(f"start.class_means: a head of kind {config.head.kind} cannot begin there; set it to false.")
     centre_update = None
     if config.head.wants_fused_update:
         centre_update = cast(MarginHead, head).fuse_update(config.optim.centre_rule())
@@ -79,13 +92,20 @@ def build_run(
         backbone,
         head,
         lr=config.optim.lr,
+        backbone_lr_factor=config.start.backbone_lr_factor if config.start else 1.0,
         weight_decay=config.optim.weight_decay,
         head_lr_factor=config.optim.head_lr_factor,
         head_weight_decay=config.optim.head_weight_decay,
         left_out=[head.class_centres] if head.moves_itself else [],
     )
+    if not groups:
+        raise InputError(
+            "start.trains: the head moves its centres itself and nothing else trains; use a dense head without "
+            "fused_update, or train last_stage or all."
+        )
     optimizer = config.optim.build(groups)
     _fill_optimizer_state(task, optimizer)
+    card = _card(config, records, name, command)
     batches = ShuffledBatches(
         len(records),
         global_batch_size=config.data.batch_size,
@@ -96,7 +116,7 @@ def build_run(
     return TrainingRun(
         config=config,
         ranks=ranks,
-        contract=InputContract(input_size=config.data.input_size),
+        contract=start.contract if start else InputContract(input_size=config.data.input_size),
         dataset=FaceDataset(
             records,
             size=config.data.input_size,
@@ -113,7 +133,9 @@ def build_run(
         ema=config.ema.build(backbone) if config.ema else None,
         total_steps=config.total_steps(batches.steps_per_epoch),
         data_fingerprint=fingerprint_of(records),
-        card=_card(config, records, name, command),
+        card=inherited_card(card, start) if start else card,
+        start_fingerprint=start.fingerprint if start else "",
+        teacher=teacher_of(start).to(ranks.device) if start and config.start and config.start.distillation else None,
     )
 
 

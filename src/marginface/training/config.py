@@ -94,6 +94,40 @@ class LogConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartConfig:
+    """Fine-tuning: a model that training begins with, and how much of it may change."""
+
+    model: str
+    """Its folder, or that of the run that made it. Backbone and input size have to be the recipe's; colour order and
+    value range come from the model."""
+    trains: Literal["all", "last_stage", "head"] = "all"
+    """all: backbone and head. last_stage: the blocks with the smallest maps (of a transformer the last quarter), what
+    follows them, and the head. head: the class centres alone. What does not train is bitwise as it was, running
+    statistics too."""
+    frozen_batch_norm: bool = False
+    """Keep the running statistics, scales and shifts of batch normalisation in what trains: for few images or few a
+    batch."""
+    class_means: bool = True
+    """Begin the head at the class means of the training images' embeddings, rather than at random."""
+    backbone_lr_factor: float = 1.0
+    """Learning rate of the backbone over `optim.lr`; `optim.head_lr_factor` is the head's."""
+    distillation: float = 0.0
+    """Against forgetting: this times (1 - cosine to the starting model's embedding of the same image) is added to each
+    image's loss. Costs one more forward pass."""
+
+    def __post_init__(self) -> None:
+        if self.backbone_lr_factor <= 0:
+            raise ValueError(f"backbone_lr_factor is {self.backbone_lr_factor}; give more than 0, or trains: head.")
+        if self.distillation < 0:
+            raise ValueError(f"distillation is {self.distillation}; give 0 (none) or more.")
+        if self.trains == "head" and (self.backbone_lr_factor != 1 or self.distillation or self.frozen_batch_norm):
+            raise ValueError(
+                "trains is head, so the whole backbone stays as it is; leave out backbone_lr_factor, distillation and "
+                "frozen_batch_norm."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training run."""
 
@@ -104,6 +138,8 @@ class TrainConfig:
     schedule: Annotated[ScheduleConfig, by_kind("schedule", SCHEDULES)]
     epochs: float
     """Passes over the data; a fraction is allowed."""
+    start: StartConfig | None = None
+    """A model to begin with; null begins at random weights."""
     seed: int = 0
     """Of the initial weights, the order of images, flips and dropout."""
     norm_warm_start_images: int = 0

@@ -19,6 +19,7 @@ from marginface.training.interrupt import StopRequest, stop_on_signals
 from marginface.training.log import Display, JsonLines, TensorBoard, read_events
 from marginface.training.progress import Window
 from marginface.training.run_folder import RunFolder
+from marginface.training.start_head import start_head
 from marginface.training.state import restore, state_of
 from marginface.training.step import StepNumbers, learning_rate, train_step
 from marginface.training.validation import current_model, evaluate_now
@@ -56,8 +57,11 @@ def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool) -> int:
     step = from_first(checkpoints.latest_step(folder.checkpoints) if resume else None)
     if step is not None:
         restore(run, checkpoints.load_checkpoint(state_of(run), checkpoints.path_of(folder.checkpoints, step)))
-    elif run.config.norm_warm_start_images:
-        warm_start(run)
+    else:
+        if run.config.start and run.config.start.class_means:
+            start_head(run)
+        if run.config.norm_warm_start_images:
+            warm_start(run)
     voices = _open_voices(run, folder)
     try:
         with stop_on_signals() as stop:

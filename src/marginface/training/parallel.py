@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from marginface.distributed import Ranks, on_copies_of_buffers, repeated_blocks, sum_without_dividing
 from marginface.errors import InputError
-from marginface.training.config import TrainConfig
+from marginface.training.config import StartConfig, TrainConfig
 from marginface.training.precision import DTYPES
 
 
@@ -48,7 +48,8 @@ def spread_backbone(backbone: nn.Module, config: TrainConfig, ranks: Ranks) -> n
             _recompute_in_backward(block)
     if sharded:
         return _shard(backbone, one_by_one, config, ranks)
-    spread = _replicate(backbone, ranks) if ranks.world_size > 1 else backbone
+    has_gradients = any(parameter.requires_grad for parameter in backbone.parameters())  # DDP refuses to have none
+    spread = _replicate(backbone, ranks) if ranks.world_size > 1 and has_gradients else backbone
     if config.compile and not one_by_one:
         spread.compile()  # the wrapper too: torch then cuts its graph where DDP sends gradients off
     return spread
@@ -118,6 +119,8 @@ def refuse_what_does_not_fit(backbone: nn.Module, config: TrainConfig, torch_dev
     kind, device = config.backbone.kind, torch_device.type
     if config.distributed.backbone == "fsdp" and not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
         raise InputError(f"distributed.backbone: fsdp needs torch 2.8 or newer, this is {torch.__version__}; use ddp.")
+    if config.distributed.backbone == "fsdp" and config.start and _freezes(config.start):
+        raise InputError("distributed.backbone: fsdp shards what trains only as a whole; fine-tune parts with ddp.")
     if config.distributed.sync_batch_norm and device != "cuda":
         raise InputError(
             f"distributed.sync_batch_norm: torch's synchronised batch normalisation needs CUDA, and this device is "
@@ -129,6 +132,10 @@ def refuse_what_does_not_fit(backbone: nn.Module, config: TrainConfig, torch_dev
         raise InputError(f"activation_checkpointing: {kind} has no repeated blocks to compute again; set it to false.")
     if config.compile and device == "cpu":
         _refuse_without_compiler()
+
+
+def _freezes(start: StartConfig) -> bool:
+    return start.trains != "all" or start.frozen_batch_norm
 
 
 def _refuse_without_compiler() -> None:

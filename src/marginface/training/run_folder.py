@@ -30,11 +30,13 @@ FREE_TO_CHANGE = (
     "evaluations",
     "evaluate_every_epochs",
     "distributed.backbone",
+    "start.model",
     "compile",
     "activation_checkpointing",
 )
 """Settings that a resumed run may change, as it may change the number of ranks: they cannot alter the weights beyond
-rounding. Only `skip_broken` can, and without it a run that a broken image has stopped could not go on."""
+rounding. Only `skip_broken` can, and without it a run that a broken image has stopped could not go on. The starting
+model may have moved; that it is the same one is checked by its fingerprint."""
 
 
 @dataclass(frozen=True)

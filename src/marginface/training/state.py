@@ -41,6 +41,7 @@ def state_of(run: TrainingRun) -> dict[str, Any]:
         "ema": run.ema.state_dict() if run.ema else {},
         "progress": asdict(run.progress),
         "data_fingerprint": run.data_fingerprint,
+        **({"start_fingerprint": run.start_fingerprint} if run.start_fingerprint else {}),
     }
 
 
@@ -48,12 +49,17 @@ def restore(run: TrainingRun, state: dict[str, Any]) -> None:
     """Put a checkpoint's state back into `run`.
 
     Raises:
-        InputError: the data is not what the checkpoint was made with.
+        InputError: the data, or the model that the run began with, is not what the checkpoint was made with.
     """
     if state["data_fingerprint"] != run.data_fingerprint:
         raise InputError(
             f"data.source: {run.dataset.records.location} has changed since the checkpoint was written (images, people "
             f"or their order); resume on the same data, or start a new run."
+        )
+    if state.get("start_fingerprint", "") != run.start_fingerprint:
+        raise InputError(
+            f"start.model: the run began with the model {state['start_fingerprint']}, this is another one "
+            f"({run.start_fingerprint}); give the same one, wherever it lies now."
         )
     set_state_dict(run.task, run.optimizer, model_state_dict=state["weights"], optim_state_dict=state["optimizer"])
     if run.scaler.is_enabled():

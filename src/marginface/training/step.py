@@ -106,11 +106,26 @@ def embed(run: TrainingRun, images: Tensor) -> Tensor:
 
 
 def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
-    output = run.task.loss(embed(run, images), labels)
+    embeddings = embed(run, images)
+    output = run.task.loss(embeddings, labels)
     # The head's mean is over this part, of this rank or of all; the shares add up to the mean of the global batch.
-    run.scaler.scale(output.loss * (output.num_rows / num_global)).backward()
+    share = output.loss * (output.num_rows / num_global)
     loss = output.sample_loss_B.double().sum() / num_global
+    if run.teacher is not None:
+        drift = _drift(run, images, embeddings) / num_global
+        share, loss = share + drift, loss + drift.detach().double()
+    run.scaler.scale(share).backward()
     return torch.stack([loss, output.norm_B.double().sum(), output.target_cos_B.double().sum()])
+
+
+def _drift(run: TrainingRun, images: Tensor, embeddings: Tensor) -> Tensor:
+    """Return the recipe's distillation times (1 - cosine to the starting model's embedding), summed over the images."""
+    assert run.teacher is not None
+    assert run.config.start is not None
+    with torch.no_grad(), autocast(run.config.precision, run.ranks.device):
+        before = run.teacher(normalize(images, run.contract, channels_last=True))
+    cos_B = torch.nn.functional.cosine_similarity(embeddings.float(), before.float())
+    return run.config.start.distillation * (1.0 - cos_B).sum()
 
 
 def _set_rates(run: TrainingRun, step: int) -> None:
