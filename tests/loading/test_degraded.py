@@ -9,7 +9,7 @@ from marginface.cli.main import main
 from marginface.errors import InputError, WorkError
 from marginface.images.decode import decode_image
 from marginface.images.degrade import degrade
-from marginface.loading.degraded import write_degraded
+from marginface.loading.degraded import Degraded, write_degraded
 from marginface.records.open import open_records
 from marginface.records.select import subset
 from tests.helpers.synthetic import write_faces
@@ -69,3 +69,11 @@ def test_a_failure_leaves_no_half_tar(faces, tmp_path):
     with pytest.raises(WorkError, match="could not be written"):
         write_degraded(faces, Path("/proc/nowhere/out.tar"), kind="jpeg", strength=50)
     assert not [p for p in tmp_path.iterdir() if "out.tar" in p.name]
+
+
+def test_spoilt_as_they_are_read_they_are_the_bytes_that_would_be_written(tmp_path):
+    source = open_records(f"folder:{write_faces(tmp_path / 'f', num_identities=2, images_per_identity=2, size=32)}")
+    write_degraded(source, tmp_path / "d.tar", kind="motion", strength=5, seed=3)
+    written, read = open_records(f"tar:{tmp_path / 'd.tar'}"), Degraded(source, kind="motion", strength=5, seed=3)
+    assert (tuple(read.keys), tuple(read.identities), len(read)) == (written.keys, written.identities, 4)
+    assert [read[i].image for i in range(4)] == [written[i].image for i in range(4)]

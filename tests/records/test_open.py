@@ -57,3 +57,19 @@ def test_a_bare_file_of_unknown_kind_asks_for_its_scheme(tmp_path):
     (tmp_path / "faces.dat").write_bytes(b"x")
     with pytest.raises(InputError, match="write folder:, list: or tar: before it"):
         open_records(tmp_path / "faces.dat")
+
+
+def test_only_takes_the_listed_images_of_any_source(tmp_path):
+    faces = write_faces(tmp_path / "faces", num_identities=3, images_per_identity=2, size=16)
+    tar = write_tar(tmp_path / "faces.tar", num_identities=3, images_per_identity=2, size=16)
+    (tmp_path / "some.txt").write_text("person_02/0001.jpg\nperson_00/0000.jpg\n")
+    for spec in (f"folder:{faces}", f"tar:{tar}", str(tar)):
+        records = open_records(f"{spec}?only={tmp_path / 'some.txt'}")
+        assert records.keys == ("person_02/0001.jpg", "person_00/0000.jpg")
+        assert records.identities == ("person_00", "person_02")
+        assert records[0].label == 1
+    (tmp_path / "wrong.txt").write_text("person_02/0001.jpg\nnobody/1.jpg\n")
+    with pytest.raises(InputError, match="1 of its images, first 'nobody/1.jpg', are not in"):
+        open_records(f"tar:{tar}?only={tmp_path / 'wrong.txt'}")
+    with pytest.raises(InputError, match="list of images cannot be read"):
+        open_records(f"tar:{tar}?only={tmp_path / 'none.txt'}")

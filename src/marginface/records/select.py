@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,24 @@ def subset(source: RecordSource, indices: Sequence[int] | npt.NDArray[np.int64])
 def of_identities(source: RecordSource, labels: Sequence[int] | npt.NDArray[np.int64]) -> RecordSource:
     """Return all records of the people with these labels, in the source's order."""
     return Subset(source, np.flatnonzero(np.isin(source.labels, np.asarray(labels, dtype=np.int64))))
+
+
+def only_listed(source: RecordSource, path: str | Path) -> RecordSource:
+    """Return the records whose keys a file lists, a line each, in its order.
+
+    Raises:
+        InputError: no such file, an empty one, or a key that the source does not have.
+    """
+    try:
+        keys = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this list of images cannot be read ({error}).") from error
+    position = {key: i for i, key in enumerate(source.keys)}
+    missing = [key for key in keys if key not in position]
+    if missing or not keys:
+        what = f"{len(missing)} of its images, first {missing[0]!r}, are" if missing else "it lists nothing that is"
+        raise InputError(f"{path}: {what} not in {source.location}.")
+    return Subset(source, [position[key] for key in keys])
 
 
 def with_at_least(source: RecordSource, num_images: int) -> RecordSource:
