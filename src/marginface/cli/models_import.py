@@ -49,9 +49,7 @@ def import_files(
     imported.save(folder)
     contract = model.contract
     print(f"{folder}: {model.backbone_config.kind}, {model.embedding_dim} values, recognised as {imported.family}")
-    print(
-        f"input: {contract.colour_order}, {contract.value_range}, {contract.input_size} x {contract.input_size} pixels"
-    )
+    print(f"input: {contract.colour_order}, {contract.value_range}, {contract.input_size} pixels a side")
     print(model.card.terms())
     for note in imported.notes:
         print(note)

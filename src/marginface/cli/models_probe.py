@@ -53,9 +53,12 @@ def probe(
             num_workers=workers,
             progress=show,
         )
-    header = ("contract", "mean mated", "mean non-mated", "separation d'", "EER", "")
+    header = ("colours", "range", "mated", "non-mated", "d'", "EER")
     rows = [_row(result, known) for result in results]
     Console().print(table(rows, header, title=f"{loaded.name}: {results[0].num_pairs:,} pairs", numbers=True))
+    print(
+        "mated, non-mated: mean cosines; d': their distance in deviations" + ("; *: its own contract" if known else "")
+    )
     best = results[0]
     print(f"best: --colour-order {best.colour_order} --value-range {best.value_range}")
     if known and not best.is_own:
@@ -79,12 +82,12 @@ def _row(result: ContractResult, known: bool) -> tuple[str, ...]:
     interval = result.eer_interval
     percent = f"{100 * result.eer:.2f} %"
     return (
-        f"{result.colour_order} {result.value_range}",
+        f"{result.colour_order}{' *' if known and result.is_own else ''}",
+        result.value_range,
         f"{result.mated_mean:.3f}",
         f"{result.non_mated_mean:.3f}",
         f"{result.separation:.2f}",
         percent if interval is None else f"{percent} [{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]",
-        "its own" if known and result.is_own else "",
     )
 
 

@@ -112,10 +112,10 @@ def named_tensors(mapping: Any) -> dict[str, Tensor]:
 
 def _container_of(path: Path, head: bytes) -> Container:
     size = path.stat().st_size
-    if head[:4] == b"PK\x03\x04" or (head[:1] == b"\x80" and size > 2):
-        return "torch"
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") >= 2:
+    if head[8:9] == b"{":  # after the length of its header, whose first byte may be any, 0x80 too
         return "safetensors"
+    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+        return "torch"
     if is_mindspore_checkpoint(head):
         return "mindspore"
     if size == 0:
