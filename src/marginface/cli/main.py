@@ -18,6 +18,7 @@ VERBS = {
     "models pull": ("marginface.cli.models_pull", "download published weights, check them and import them"),
     "models probe": ("marginface.cli.models_probe", "judge weights under each colour order and value range"),
     "models list": ("marginface.cli.models_list", "list models with their terms"),
+    "models show": ("marginface.cli.models_show", "say what backbones are made of and what an image costs them"),
     "draw": ("marginface.cli.draw", "draw people who do not exist into a tar of aligned faces"),
     "degrade": ("marginface.cli.degrade", "write a blurred, low-resolution or compressed copy of a data set"),
     "data describe": ("marginface.cli.data_describe", "say what a data set holds, and what is wrong with it"),
