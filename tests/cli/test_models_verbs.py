@@ -83,6 +83,7 @@ def test_probe_prints_every_contract(kind, weights, tmp_path, capsys):
     assert main(["models", "probe", str(subject), "--data", f"folder:{faces}"]) == 0
     said = capsys.readouterr().out
     rows = [line.split("│")[1:3] for line in said.splitlines() if line.startswith("│")]
-    assert {(order.strip(" *"), values.strip()) for order, values in rows} == set(CONTRACTS)
+    printed = {(order.strip(" *"), values.strip()) for order, values in rows}
+    assert printed - {("", "")} == set(CONTRACTS)  # an interval may take a second line
     assert "best: --colour-order" in said
     assert ("rgb *" in said) == (kind != "file without contract")
