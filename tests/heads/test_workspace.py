@@ -6,9 +6,14 @@ import typing
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from marginface.config import load
 from marginface.heads import HEADS, DenseHeadConfig
+from marginface.heads import chunked_softmax as chunked
 from marginface.heads.workspace import Workspace
+from marginface.optim import SgdConfig
 
 
 def _head_and_batch(memory="store"):
@@ -59,6 +64,48 @@ def test_recompute_stores_nothing_as_large_as_the_logits():
         head, embeddings, labels = _head_and_batch(memory)
         head(embeddings, labels).loss.backward()
         assert ("logits" in head._workspace._scratch) == stored
+
+
+class _LargestNew(TorchDispatchMode):
+    """Watches for memory that operations take anew; their `num_bytes` is that of the largest."""
+
+    num_bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        given, made = ([t for t in tree_leaves(x) if _is_dense(t)] for x in ((args, kwargs), result))
+        places = {t.untyped_storage()._cdata for t in given}
+        sizes = [t.untyped_storage().nbytes() for t in made if t.untyped_storage()._cdata not in places]
+        self.num_bytes = max([self.num_bytes, *sizes])
+        return result
+
+
+def _is_dense(thing):
+    return isinstance(thing, torch.Tensor) and not thing.is_sparse
+
+
+@pytest.mark.parametrize(
+    "case, fused, least, most",
+    [
+        ({"kind": "dense"}, False, 1.0, 1.0),  # the gradient
+        ({"kind": "dense"}, True, 0.5, 0.5),  # the logits, 8 rows beside 16 dimensions
+        ({"kind": "dense", "memory": "recompute"}, True, 0.0, 0.1),
+        ({"kind": "sharded", "memory": "recompute", "sub_centres": 2, "spheres": {"count": 2}}, True, 0.0, 0.15),
+        ({"kind": "sampled"}, False, 0.1, 0.1),  # the gradient of those drawn
+        ({"kind": "sampled"}, True, 0.0, 0.06),
+        ({"kind": "sampled", "unsampled": "decayed"}, False, 1.0, 1.0),
+    ],
+)
+def test_the_largest_memory_a_step_takes_in_units_of_the_centres(case, fused, least, most, monkeypatch):
+    monkeypatch.setattr(chunked, "FEWEST_PER_CHUNK", 64)
+    monkeypatch.setattr(chunked, "ENTRIES_PER_CHUNK", 1)
+    head = load(HEADS[case["kind"]], case).build(num_classes=4000, embedding_dim=16)
+    if fused:
+        head.fuse_update(SgdConfig().centre_rule())
+    embeddings, labels = torch.randn(8, 16, requires_grad=True), torch.arange(8)
+    with _LargestNew() as largest:
+        head(embeddings, labels).loss.backward()
+    assert least <= largest.num_bytes / (4 * head.class_centres.numel()) <= most
 
 
 def test_nothing_is_stored_without_gradients():
