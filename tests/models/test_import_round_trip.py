@@ -10,6 +10,7 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -250,6 +251,8 @@ def test_settings_and_callbacks_of_lightning_are_left_aside(lightning, tmp_path,
         "hyper_parameters": settings(arch="ir_18", head="adaface"),
         "callbacks": {callback: {"best_model_score": torch.tensor(0.5)}},
         "args": argparse.Namespace(lr=0.1),
+        "best": np.float64(0.99),
+        "folder": Path("runs"),
     }
     torch.save(content, tmp_path / "a.ckpt")
     monkeypatch.delitem(sys.modules, "pytorch_lightning.utilities.parsing")

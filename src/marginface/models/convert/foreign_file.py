@@ -34,8 +34,6 @@ MAX_EXPANSION = 4
 
 HARMLESS = (
     "argparse.Namespace",
-    "easydict.EasyDict",
-    "omegaconf.dictconfig.DictConfig",
     "pathlib.PosixPath",
     "pathlib._local.PosixPath",
     "pytorch_lightning.utilities.parsing.AttributeDict",
@@ -174,27 +172,24 @@ _READERS = {"torch": _read_torch, "safetensors": _read_safetensors, "mindspore":
 
 
 class _Shell:
-    """Takes the place of a harmless record; what it would have held is dropped.
+    """Takes the place of a harmless record or of the call that would make one; what it would have held is dropped."""
 
-    Making one gives a plain dict, for torch's reader puts items into nothing else.
-    """
-
-    def __new__(cls, *args: object) -> dict:  # type: ignore[misc]
-        return {}
-
-
-class _StatefulShell:
-    """The same for records that carry their attributes apart (`Namespace`)."""
-
-    def __new__(cls, *args: object) -> _StatefulShell:
+    def __new__(cls, *args: object) -> _Shell:
         return object.__new__(cls)
 
     def __setstate__(self, state: object) -> None:
         pass
 
 
+class _DictShell:
+    """The same for records that are dicts: torch's reader puts items into a plain one and nothing else."""
+
+    def __new__(cls, *args: object) -> dict:  # type: ignore[misc]
+        return {}
+
+
 _STAND_INS: list[Any] = [
-    (type(name, (_StatefulShell if name == "argparse.Namespace" else _Shell,), {}), name) for name in HARMLESS
+    (type(name, (_DictShell if name.endswith(".AttributeDict") else _Shell,), {}), name) for name in HARMLESS
 ]
 
 
