@@ -154,6 +154,16 @@ def test_other_scales_equal_the_slow_formula(head_case, margin, scale):
     assert_equals_reference(head, *batch(head))
 
 
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+def test_of_sub_centres_that_are_equally_near_one_gets_the_gradient(memory):
+    """Which one float64 and float32 see differently here."""
+    head = build({"kind": "dense", "sub_centres": 2, "memory": memory}, {"kind": "arcface"}, scale=8.0)
+    with torch.no_grad():
+        head.class_centres[5, 1] = 1.7 * head.class_centres[5, 0]
+    embeddings, _ = batch(head)
+    assert_equals_reference(head, embeddings, torch.full((BATCH,), 5))
+
+
 class NormAware(Margin):
     """A margin and a penalty that both depend on the norm, as MagFace's do."""
 
