@@ -32,9 +32,7 @@ def head_of_run(folder: str | Path, *, step: int | None = None) -> StoredHead:
     """
     run = RunFolder(Path(folder))
     if not run.recipe.is_file():
-        raise InputError(
-            f"{folder}: there is no run here (no recipe.yaml); give a folder that marginface train wrote."
-        )
+        raise InputError(f"{folder}: there is no run here (no recipe.yaml); give a folder that marginface train wrote.")
     config = recipes.load(TrainConfig, recipes.read_recipe(run.recipe))
     steps = checkpoints.list_steps(run.checkpoints)
     if not steps or (step is not None and step not in steps):
