@@ -70,6 +70,7 @@ def _configs(folder: Path, cases: dict[str, dict[str, Any]]) -> dict[str, TrainC
     return {name: recipes.load(TrainConfig, recipe | changes) for name, changes in cases.items()}
 
 
+@pytest.mark.slow
 def test_half_precision_is_near_fp32_under_ddp_and_fsdp(tmp_path: Path) -> None:
     half = {
         f"{spread} {dtype}": {"distributed": {"backbone": spread}, "precision": {"dtype": dtype, "force": True}}

@@ -16,7 +16,7 @@ from tests.helpers.plain_backbone import KIND
 from tests.helpers.runs import marginface, tiny_recipe, write_recipe
 from tests.helpers.synthetic import write_faces
 
-pytestmark = pytest.mark.distributed
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 MAGFACE = {"kind": "magface", "low_norm": 1, "high_norm": 20, "penalty_weight": 20}
 HEADS: dict[str, dict[str, Any]] = {
@@ -28,9 +28,7 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "sharded" else pytest.mark.slow) for name in HEADS]
-)
+@pytest.mark.parametrize("name", HEADS)
 def test_two_then_three_then_one_rank_end_as_one_process_does(name: str, tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", num_identities=7, images_per_identity=6, size=32)
     source = f"folder:{faces}"

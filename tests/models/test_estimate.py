@@ -163,7 +163,7 @@ def steps(kind, classes):
 HEAD = dict(kind=sys.argv[1], **eval(sys.argv[2]))
 steps(sys.argv[1], 200)
 before = peak()
-estimated = steps(sys.argv[1], 150_000)
+estimated = steps(sys.argv[1], 80_000)
 print((peak() - before) / estimated)
 """
 
