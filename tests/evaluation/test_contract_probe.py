@@ -58,7 +58,7 @@ def test_the_right_contract_comes_first(right, faces):
     results = probe_contracts(model, faces, PROTOCOLS["generated"](num_non_mated="all"), flip="none", num_replicates=0)
     assert (results[0].colour_order, results[0].value_range) == right
     assert {(r.colour_order, r.value_range) for r in results} == set(CONTRACTS)
-    assert [r.eer for r in results] == sorted(r.eer for r in results)
+    assert [-r.separation for r in results] == sorted(-r.separation for r in results)
     best, worst = results[0], results[-1]
     assert best.eer < 0.2 < worst.eer
     assert best.mated_mean - best.non_mated_mean > worst.mated_mean - worst.non_mated_mean

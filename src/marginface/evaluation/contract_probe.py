@@ -1,8 +1,8 @@
 """Which input contract do these weights want? Every colour order and value range, judged on the same pairs.
 
 A wrong contract raises no error: the network runs and the accuracy falls, sometimes by little (red and blue swapped),
-sometimes to chance. So all four are tried; the right one has the lowest EER and the widest gap between mated and
-non-mated scores.
+sometimes to chance. So all four are tried, and ordered by how far mated and non-mated scores are apart (d'): that uses
+every score, where an EER rests on the few pairs near one threshold and is 0 under any contract on easy photographs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def probe_contracts(
     num_workers: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[ContractResult]:
-    """Return the results of all contracts, the best first: by EER, and by separation where that is equal.
+    """Return the results of all contracts, the one with the largest separation first.
 
     Args:
         model: its own contract tells the size of the crops; the rest of it is tried like the others.
@@ -94,4 +94,4 @@ def probe_contracts(
                 num_pairs=len(comparisons),
             )
         )
-    return sorted(results, key=lambda r: (r.eer, -r.separation))
+    return sorted(results, key=lambda r: r.separation, reverse=True)

@@ -245,9 +245,9 @@ FAMILIES: dict[str, Family] = {
         prefixes=("model.", ""),
         layouts=("edgeface",),
         contract=RGB,
-        licence="code BSD-3-Clause; weights for non-commercial use only (Idiap)",
+        licence="CC BY-NC-SA 4.0 for the weights (Idiap's model cards); code BSD-3-Clause",
         commercial_use="not allowed",
-        training_data="a subset of WebFace260M",
+        training_data="WebFace260M, subsets of 12M and 4M",
     ),
     "mindface": Family(
         title="mindface (MindSpore .ckpt)",
