@@ -13,6 +13,7 @@ from marginface.errors import InputError, WorkError, one_of
 VERBS = {
     "demo": ("marginface.cli.demo", "draw people, train on them, judge on strangers, write a report"),
     "train": ("marginface.cli.train", "train a margin head on a backbone from a recipe"),
+    "finetune": ("marginface.cli.finetune", "train a model further on your own people, judged before and after"),
     "evaluate": ("marginface.cli.evaluate", "judge a model on pairs of faces and write a report"),
     "models import": ("marginface.cli.models_import", "turn published weights into a model folder"),
     "models pull": ("marginface.cli.models_pull", "download published weights, check them and import them"),
