@@ -122,6 +122,24 @@ def test_ranks_move_the_weights_as_one_process_does(faces: str, alone: dict[str,
                 assert (difference <= 1e-5 + 2e-4 * torch.as_tensor(value).abs()).all(), f"{name}: {what}"
 
 
+@pytest.mark.slow
+def test_a_transformer_in_parts_trains_as_a_whole_one_does(tmp_path: Path) -> None:
+    faces = f"folder:{write_faces(tmp_path / 'faces', num_identities=7, images_per_identity=2, size=112)}"
+    changes = {
+        "data": {"source": faces, "input_size": 112, "batch_size": 4, "num_workers": 0},
+        "backbone": {"kind": "vit_t", "embedding_dim": 32},
+        "optim": {"kind": "adamw", "lr": 1e-5},
+    }
+    in_parts = changes | {"activation_checkpointing": True}
+    configs = {
+        "whole": _recipe(faces, margin=MAGFACE, head=SHARDED, **changes),
+        "in parts": _recipe(faces, margin=MAGFACE, head=SHARDED, spread="fsdp", **in_parts),
+    }
+    found, _ = run_on_ranks(_train_all, 2, configs)
+    for number in ("loss", "grad_norm", "norm"):
+        assert found["in parts"][number] == pytest.approx(found["whole"][number], rel=1e-4)
+
+
 def test_the_cases_are_told_apart_and_heads_agree(alone: dict[str, Any]) -> None:
     plain = alone["magface"]
     for other in ("clipped", "averaged-adamw"):
