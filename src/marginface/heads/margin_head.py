@@ -101,7 +101,8 @@ class MarginHead(Head):
         """Let the head move its centres itself in each backward pass from now on; return the update, to set its rate.
 
         No gradient of the centres exists then: `class_centres.grad` stays None, nothing clips it, and the head's other
-        parameters, if the margin has any, still need an optimiser. `update.hold` gathers over accumulated parts.
+        parameters, if the margin has any, still need an optimiser. `update.hold` gathers over accumulated parts. One
+        forward, one backward: two forwards in one loss would see centres move in between, and torch says so.
         """
         self.update = CentreUpdate(rule, self.class_centres)
         return self.update
