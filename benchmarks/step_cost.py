@@ -67,7 +67,6 @@ def _estimate(
         images_at_a_time=IMAGES,
         num_ranks=ranks,
         fsdp=fsdp,
-        half_precision=True,
     )
 
 

@@ -115,10 +115,28 @@ def test_ranks_share_the_head_and_fsdp_the_backbone():
     assert sent["backbone gradients"] == round(0.75 * backbone.trained)
     in_blocks = backbone.weights - backbone.outside_blocks
     assert sent["block weights, forward and backward"] == 2 * round(0.75 * in_blocks)
+    assert iresnet50(half_precision=True).blocks == in_blocks, "beside batch norms weights stay in fp32"
     dense = estimate_step(backbone, HeadSize(**sizes), images_at_a_time=8, num_ranks=4)
     sent = {c.name: c.sent(4) for c in dense.collectives}
     assert sent["gradient of class centres"] == round(1.5 * 1_000_003 * 512 * 4)
     assert sent["backbone gradients"] == round(1.5 * backbone.trained)
+
+
+def test_half_of_a_transformer_is_sent_in_half_precision():
+    stack = nn.Sequential(nn.Flatten(), nn.Sequential(Block(), Block()), nn.Linear(12, 5))
+    sizes = {half: measure_backbone(stack, input_size=2, images_at_a_time=1, half_precision=half) for half in (0, 1)}
+    weights = 4 * (12 * 12 + 12)
+    assert (sizes[0].blocks, sizes[0].largest_block, sizes[0].outside_blocks) == (2 * weights, weights, 4 * 65)
+    assert (sizes[1].blocks, sizes[1].largest_block, sizes[1].outside_blocks) == (weights, weights // 2, 4 * 65)
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(12, 12)
+
+    def forward(self, x):
+        return x + self.linear(x)
 
 
 def test_a_fused_update_has_no_gradient_and_sampling_fewer_logits():

@@ -143,3 +143,9 @@ def test_a_compiled_backbone_has_equal_gradients_and_its_own_names(recompute: bo
         torch.testing.assert_close(ours, gradients, rtol=1e-3, atol=1e-4)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0, "something was compiled"
     torch.testing.assert_close(dict(compiled.state_dict()), dict(plain.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+def test_compiling_under_fsdp_needs_blocks() -> None:
+    config = _config(compile=True, backbone={"kind": KIND}, distributed={"backbone": "fsdp"})
+    with pytest.raises(InputError, match="compile: under fsdp blocks are compiled, and .* has none"):
+        spread_backbone(config.backbone.build(input_size=32), config, ALONE)

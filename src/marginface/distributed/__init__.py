@@ -1,7 +1,7 @@
 """torch.distributed and nothing about faces: who am I, sums over all ranks, and what of a network is cut into parts."""
 
 from marginface.distributed.agreement import from_first, together
-from marginface.distributed.blocks import repeated_blocks
+from marginface.distributed.blocks import has_batch_norm, repeated_blocks
 from marginface.distributed.buffers import on_copies_of_buffers, share_from_first
 from marginface.distributed.collectives import any_rank, sum_gradients, sum_over_ranks, sum_without_dividing
 from marginface.distributed.process_group import Ranks, default_device, is_lost_rank, joined_ranks
@@ -14,6 +14,7 @@ __all__ = [
     "default_device",
     "from_first",
     "gather_rows",
+    "has_batch_norm",
     "is_lost_rank",
     "joined_ranks",
     "on_copies_of_buffers",

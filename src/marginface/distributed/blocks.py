@@ -1,10 +1,11 @@
-"""Which parts of a network are sharded, recomputed or compiled one by one."""
+"""Which parts of a network are sharded, recomputed or compiled one by one, and which need care."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 LISTS = (nn.Sequential, nn.ModuleList)
 
@@ -17,6 +18,11 @@ def repeated_blocks(network: nn.Module) -> dict[str, nn.Module]:
     block. A network without such lists has none.
     """
     return dict(_blocks(network, ""))
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Return whether any part normalises by the batch; such parts keep their weights in fp32."""
+    return any(isinstance(part, _BatchNorm) for part in module.modules())
 
 
 def _blocks(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:

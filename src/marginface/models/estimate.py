@@ -15,12 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from marginface.distributed import repeated_blocks
+from marginface.distributed import has_batch_norm, repeated_blocks
 from marginface.heads import HeadConfig, HeadSettings, SampledHeadConfig
 from marginface.heads.chunked_softmax import ENTRIES_PER_CHUNK, FEWEST_PER_CHUNK
 
 FLOAT_BYTES = 4
-HALF_BYTES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +30,10 @@ class BackboneSize:
     trained: int
     """Of the weights, those that have a gradient."""
     buffers: int
+    blocks: int
+    """Weights of all blocks as FSDP2 sends them: in half precision two bytes each, but four beside batch norms."""
     largest_block: int
-    """Weights of the largest block that FSDP2 gathers at a time; 0 where there are no blocks."""
+    """The largest block of these, which FSDP2 gathers at a time; 0 where there are no blocks."""
     outside_blocks: int
     """Weights that belong to no block; FSDP2 gathers them for the whole step."""
     activations: int
@@ -113,7 +114,6 @@ def estimate_step(
     parts: int = 1,
     fsdp: bool = False,
     state_tensors: int = 1,
-    half_precision: bool = False,
 ) -> StepEstimate:
     """Return what a training step costs each rank.
 
@@ -125,14 +125,13 @@ def estimate_step(
         parts: accumulation steps.
         fsdp: the backbone is cut over the ranks (FSDP2) instead of copied (DDP).
         state_tensors: what the optimiser keeps a parameter; its config knows.
-        half_precision: weights of FSDP2's blocks travel in two bytes.
     """
     sharded = head.is_sharded and num_ranks > 1
     memory = _backbone_memory(backbone, num_ranks if fsdp else 1, state_tensors)
     memory |= _head_memory(head, images_at_a_time, num_ranks if sharded else 1, parts, state_tensors)
     collectives: list[Collective] = []
     if num_ranks > 1:
-        collectives += _fsdp_traffic(backbone, parts, half_precision) if fsdp else _ddp_traffic(backbone)
+        collectives += _fsdp_traffic(backbone, parts) if fsdp else _ddp_traffic(backbone)
         collectives += _sharded_traffic(head, images_at_a_time * num_ranks, parts) if sharded else _dense_traffic(head)
     return StepEstimate(num_ranks=num_ranks, memory=memory, collectives=tuple(collectives))
 
@@ -184,12 +183,10 @@ def _ddp_traffic(backbone: BackboneSize) -> list[Collective]:
     ]
 
 
-def _fsdp_traffic(backbone: BackboneSize, parts: int, half_precision: bool) -> list[Collective]:
-    in_blocks = backbone.weights - backbone.outside_blocks
-    travelling = in_blocks * HALF_BYTES // FLOAT_BYTES if half_precision else in_blocks
+def _fsdp_traffic(backbone: BackboneSize, parts: int) -> list[Collective]:
     return [
         Collective(
-            name="block weights, forward and backward", operation="all-gather", size=travelling, times=2 * parts
+            name="block weights, forward and backward", operation="all-gather", size=backbone.blocks, times=2 * parts
         ),
         Collective(name="other weights", operation="all-gather", size=backbone.outside_blocks, times=parts),
         Collective(name="backbone gradients", operation="reduce-scatter", size=backbone.trained),
@@ -250,19 +247,23 @@ def measure_backbone(
         backbone: in training mode; it may live on the meta device.
         input_size: side of the images, pixels.
         images_at_a_time: B.
-        half_precision: it runs under autocast, which halves the activations.
+        half_precision: it runs under autocast, which halves the activations and what FSDP2 sends of weights.
         recompute_blocks: only the inputs of its blocks are kept (activation checkpointing).
     """
     shape = (images_at_a_time, 3, input_size, input_size)
     activations = measure_activations(backbone, shape, recompute_blocks=recompute_blocks)
-    blocks = [_bytes_of(block.parameters()) for block in repeated_blocks(backbone).values()]
-    weights = _bytes_of(backbone.parameters())
+    weights, in_blocks, sent = _bytes_of(backbone.parameters()), 0, [0]
+    for block in repeated_blocks(backbone).values():
+        size = _bytes_of(block.parameters())
+        in_blocks += size
+        sent.append(size // 2 if half_precision and not has_batch_norm(block) else size)
     return BackboneSize(
         weights=weights,
         trained=_bytes_of(p for p in backbone.parameters() if p.requires_grad),
         buffers=_bytes_of(backbone.buffers()),
-        largest_block=max(blocks, default=0),
-        outside_blocks=weights - sum(blocks),
+        blocks=sum(sent),
+        largest_block=max(sent),
+        outside_blocks=weights - in_blocks,
         activations=activations // 2 if half_precision else activations,
     )
 

@@ -44,7 +44,6 @@ def describe_run(config: TrainConfig, *, num_ranks: int = 1) -> str:
         parts=config.accumulation_steps,
         fsdp=config.distributed.backbone == "fsdp",
         state_tensors=config.optim.state_tensors_per_parameter,
-        half_precision=config.precision.dtype != "fp32",
     )
     per_epoch = batches.steps_per_epoch
     total = config.total_steps(per_epoch)

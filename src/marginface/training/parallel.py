@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from marginface.distributed import Ranks, on_copies_of_buffers, repeated_blocks, sum_without_dividing
+from marginface.distributed import Ranks, has_batch_norm, on_copies_of_buffers, repeated_blocks, sum_without_dividing
 from marginface.errors import InputError
 from marginface.training.config import StartConfig, TrainConfig
 from marginface.training.precision import DTYPES
@@ -95,7 +94,7 @@ def _shard(backbone: nn.Module, blocks: list[nn.Module], config: TrainConfig, ra
 
 def _policy(block: nn.Module, config: TrainConfig) -> MixedPrecisionPolicy:
     """Weights travel in half precision, gradients are summed in fp32; batch normalisation keeps fp32 weights."""
-    if config.precision.dtype == "fp32" or _has_batch_norm(block):
+    if config.precision.dtype == "fp32" or has_batch_norm(block):
         return MixedPrecisionPolicy()
     return MixedPrecisionPolicy(param_dtype=DTYPES[config.precision.dtype], reduce_dtype=torch.float32)
 
@@ -126,10 +125,12 @@ def refuse_what_does_not_fit(backbone: nn.Module, config: TrainConfig, torch_dev
             f"distributed.sync_batch_norm: torch's synchronised batch normalisation needs CUDA, and this device is "
             f"{device.upper()}; set it to false."
         )
-    if config.distributed.sync_batch_norm and not _has_batch_norm(backbone):
+    if config.distributed.sync_batch_norm and not has_batch_norm(backbone):
         raise InputError(f"distributed.sync_batch_norm: {kind} has no batch normalisation; set it to false.")
     if config.activation_checkpointing and not repeated_blocks(backbone):
         raise InputError(f"activation_checkpointing: {kind} has no repeated blocks to compute again; set it to false.")
+    if config.compile and config.distributed.backbone == "fsdp" and not repeated_blocks(backbone):
+        raise InputError(f"compile: under fsdp blocks are compiled, and {kind} has none; use ddp, or set it to false.")
     if config.compile and device == "cpu":
         _refuse_without_compiler()
 
@@ -148,7 +149,3 @@ def _refuse_without_compiler() -> None:
         raise InputError(
             "compile: on a CPU this needs a C++ compiler; install g++, or set compile to false."
         ) from error
-
-
-def _has_batch_norm(module: nn.Module) -> bool:
-    return any(isinstance(part, _BatchNorm) for part in module.modules())
