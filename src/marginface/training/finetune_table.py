@@ -57,10 +57,11 @@ def _open_set(record: Mapping[str, Any]) -> str:
     one = record["rows"][0]["open_set"]
     calibration = record["split"]["calibration"]
     said = (
-        f"With strangers: {one['unknown_images']:,} images of {one['unknown_people']:,} people whom nobody has enrolled. "
-        "F1 counts them, and whoever is refused, as one class more. A threshold is set for each model and way to answer "
-        f"so that at most {words.percent(one['calibration']['accepted_at_most'])} of {calibration['images']:,} clean "
-        f"images of {calibration['people']:,} other strangers are accepted, and stays for degraded images."
+        f"With strangers: {one['unknown_images']:,} images of {one['unknown_people']:,} people whom nobody has "
+        "enrolled. F1 counts them, and whoever is refused, as one class more. A threshold is set for each model and "
+        f"way to answer so that at most {words.percent(one['calibration']['accepted_at_most'])} of "
+        f"{calibration['images']:,} clean images of {calibration['people']:,} other strangers are accepted, and stays "
+        "for degraded images."
     )
     return f"{_markdown(['', 'answered by', 'images', *names.values()], rows)}\n\n{said}"
 
