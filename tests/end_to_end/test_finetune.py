@@ -26,6 +26,7 @@ from tests.helpers.runs import tiny_recipe
 from tests.helpers.synthetic import write_faces
 
 SMALL = ["--workers", "0", "--flip", "none", "--replicates", "200", "--data.batch_size", "16"]
+LONG = ["--degrade", "gaussian:1", "--epochs", "8", "--checkpoint.every_epochs", "2", "--checkpoint.keep", "9"]
 RATES = ["--optim.lr", "0.05", "--clip_norm", "5", "--head.scale", "16"]
 
 
@@ -44,17 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tuned(place: Path) -> Path:
     out = place / "tuned"
-    words = [
-        *_usual(place, out),
-        *RATES,
-        "--degrade",
-        "gaussian:1",
-        "--epochs",
-        "8",
-        "--verification",
-        f"tar:{place / 'others.tar'}",
-    ]
-    assert main([*words, "--checkpoint.every_epochs", "2", "--checkpoint.keep", "9"]) == 0
+    assert main([*_usual(place, out), *RATES, *LONG, "--verification", f"tar:{place / 'others.tar'}"]) == 0
     return out
 
 
@@ -107,10 +98,8 @@ def test_strangers_and_forgetting_are_reported(tuned: Path) -> None:
 
 def test_the_head_alone_leaves_the_model_as_it_was(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = place / "head"
-    assert (
-        main([*_usual(place, out), "--trains", "head", "--epochs", "1", "--degrade", "none", "--unknown-share", "0"])
-        == 0
-    )
+    words = ["--trains", "head", "--epochs", "1", "--degrade", "none", "--unknown-share", "0"]
+    assert main([*_usual(place, out), *words]) == 0
     assert "before | nearest class template" in capsys.readouterr().out
     before, after = (load_file(f / "model.safetensors") for f in (place / "model", out / "run" / "model"))
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -130,17 +119,7 @@ def test_a_resumed_fine_tuning_ends_the_same(place: Path, tuned: Path) -> None:
         shutil.rmtree(folder)
     recipe = (out / "run" / "recipe.yaml").read_text().replace(str(tuned), str(out))
     (out / "run" / "recipe.yaml").write_text(recipe)  # the copy has another place, and its lists with it
-    words = [
-        *_usual(place, out),
-        *RATES,
-        "--degrade",
-        "gaussian:1",
-        "--epochs",
-        "8",
-        "--verification",
-        f"tar:{place / 'others.tar'}",
-    ]
-    assert main([*words, "--checkpoint.every_epochs", "2", "--checkpoint.keep", "9", "--resume"]) == 0
+    assert main([*_usual(place, out), *RATES, *LONG, "--verification", f"tar:{place / 'others.tar'}", "--resume"]) == 0
     for name in ("rows", "gains", "split"):
         whole, broken = (json.loads((folder / "result.json").read_text())[name] for folder in (tuned, out))
         assert whole == broken
