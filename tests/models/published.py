@@ -311,6 +311,7 @@ CASES = {
     "insightface resume": _case("insightface_resume", "iresnet18", RGB, insightface_resume, num_classes=NUM_CLASSES),
     "cvlface": _case("cvlface", "ir18", None, lambda s: prefixed("net.", s)),
     "cvlface safetensors": _case("cvlface", "ir18", None, lambda s: prefixed("model.net.", s), safetensors=True),
+    "cvlface ViT": _case("cvlface", "cvlface_vit_s", None, lambda s: prefixed("net.", s), size=16),
     "multiface": _case("multiface", "multiface_ir50", BGR, dict),
     "multiface SE DP": _case("multiface", "multiface_ir_se50", BGR, lambda s: prefixed("module.", s)),
     "multiface mobile": _case("multiface", "mobilefacenet", BGR, dict),

@@ -51,7 +51,9 @@ def test_every_family_has_a_round_trip():
     assert {case.family for case in CASES.values()} == set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "cvlface ViT" else []) for n in CASES]
+)
 def test_outputs_are_the_published_network_s(name, tmp_path):
     case = CASES[name]
     imported = import_checkpoint(write(case, tmp_path / "a.bin"), **given(case))
@@ -172,7 +174,7 @@ def test_centres_of_another_width_are_refused(tmp_path):
 # -- the input contract ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.contract is None])
+@pytest.mark.parametrize("name", ["cvlface", "cvlface safetensors", "tface", "plain state dict"])
 def test_who_does_not_tell_is_asked_for(name, tmp_path):
     path = write(CASES[name], tmp_path / "a.pt")
     with pytest.raises(ContractUnknownError, match=r"Give --colour-order .* --value-range .* models probe"):
