@@ -148,6 +148,17 @@ def test_shards_of_several_ranks_are_joined_in_order(bare, tmp_path):
     assert torch.equal(head.centres_CD, centres(10, DIM))
 
 
+def test_shards_beside_a_network_without_a_head_are_joined(tmp_path):
+    """As the older zoo has them: backbone.pth and rank_*_softmax_weight.pt."""
+    paths = [write(CASES["insightface mbf"], tmp_path / "backbone.pth")]
+    for rank, rows in enumerate(centres(7, DIM).split([4, 3])):
+        paths.append(tmp_path / f"rank_{rank}_softmax_weight.pt")
+        torch.save(rows.clone(), paths[-1])
+    head = import_checkpoint(paths).head
+    assert head is not None
+    assert torch.equal(head.centres_CD, centres(7, DIM))
+
+
 def test_one_shard_alone_is_told(tmp_path):
     imported = import_checkpoint(shards(tmp_path, [4, 3])[0])
     assert any("if the run had several ranks" in note for note in imported.notes)
