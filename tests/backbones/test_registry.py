@@ -64,11 +64,17 @@ def test_forward_and_backward_at_full_size(kind):
     test_forward_and_backward(kind, 112)
 
 
-@pytest.mark.parametrize("kind", [k for k in BACKBONES if k != "iresnet2060"])  # 8 s for its 1,030 blocks
+@pytest.mark.parametrize("kind", LIGHT + MEDIUM)
 def test_shapes_at_full_size(kind):
     with torch.device("meta"):
         backbone = config_of(kind, embedding_dim=96).build(input_size=112).eval()
         assert backbone(torch.empty(5, 3, 112, 112)).shape == (5, 96)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [k for k in BACKBONES if k not in LIGHT + MEDIUM])
+def test_shapes_of_the_others_at_full_size(kind):
+    test_shapes_at_full_size(kind)
 
 
 @pytest.mark.parametrize("kind", LIGHT)

@@ -10,6 +10,7 @@ here the embedding keeps its length.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -66,6 +67,7 @@ class IrConfig:
 
     def build(self, *, input_size: int = 112, seed: int = 0) -> Ir:
         """Return the network for square images of `input_size` pixels, a multiple of 16."""
+        side = last_map_side(self.kind, input_size)
         with seeded(seed):
             depth = self.kind.removeprefix("ir").removeprefix("_se")
             make_residual = bottleneck_residual if depth in BOTTLENECK_DEPTHS else basic_residual
@@ -78,9 +80,8 @@ class IrConfig:
                 blocks.append(IrBlock(residual, before, after, stride=stride))
             network = Ir(
                 blocks,
-                kind=self.kind,
                 input_size=input_size,
-                channels=channels[-1],
+                last_map_shape=(channels[-1], side, side),
                 embedding_dim=self.embedding_dim,
                 dropout=self.dropout,
                 last_norm_is_trained=False,
@@ -96,23 +97,21 @@ class Ir(nn.Module):
         self,
         blocks: list[IrBlock],
         *,
-        kind: str,
         input_size: int,
-        channels: int,
+        last_map_shape: tuple[int, int, int],
         embedding_dim: int,
         dropout: float,
         last_norm_is_trained: bool,
     ) -> None:
         super().__init__()
-        side = last_map_side(kind, input_size)
         self.input_size = input_size
         self.input_layer = nn.Sequential(conv(3, 64, kernel=3), nn.BatchNorm2d(64), nn.PReLU(64))
         self.body = nn.Sequential(*blocks)
         self.output_layer = nn.Sequential(
-            nn.BatchNorm2d(channels),
+            nn.BatchNorm2d(last_map_shape[0]),
             nn.Dropout(dropout),
             nn.Flatten(),
-            nn.Linear(channels * side * side, embedding_dim),
+            nn.Linear(math.prod(last_map_shape), embedding_dim),
             nn.BatchNorm1d(embedding_dim, affine=last_norm_is_trained),
         )
 

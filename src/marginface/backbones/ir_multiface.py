@@ -12,7 +12,7 @@ from typing import Literal
 
 from torch import nn
 
-from marginface.backbones.backbone import check_dropout, check_embedding_dim, seeded
+from marginface.backbones.backbone import check_dropout, check_embedding_dim, last_map_side, seeded
 from marginface.backbones.ir import (
     BASIC_CHANNELS,
     Ir,
@@ -45,6 +45,7 @@ class MultiFaceIrConfig:
 
     def build(self, *, input_size: int = 112, seed: int = 0) -> Ir:
         """Return the network for square images of `input_size` pixels, a multiple of 16."""
+        side = last_map_side(self.kind, input_size)
         with seeded(seed):
             blocks = [
                 IrBlock(
@@ -54,9 +55,8 @@ class MultiFaceIrConfig:
             ]
             return Ir(
                 blocks,
-                kind=self.kind,
                 input_size=input_size,
-                channels=BASIC_CHANNELS[-1],
+                last_map_shape=(BASIC_CHANNELS[-1], side, side),
                 embedding_dim=self.embedding_dim,
                 dropout=self.dropout,
                 last_norm_is_trained=True,
