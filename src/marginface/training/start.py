@@ -39,7 +39,7 @@ def read_start(config: TrainConfig) -> FaceModel | None:
     contract = model.contract
     if contract.input_size != config.data.input_size:
         raise InputError(
-            f"data.input_size is {config.data.input_size}, and {config.start.model} takes {contract.input_size} pixels; "
+            f"data.input_size is {config.data.input_size}, {config.start.model} takes {contract.input_size} pixels; "
             f"set it to {contract.input_size}."
         )
     logger.info(
