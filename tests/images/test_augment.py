@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
-from marginface.images.augment import AugmentConfig, uniform
+from marginface.images.augment import AugmentConfig, DegradeConfig, uniform
+from marginface.images.degrade import degrade
 
 
 def flips(*, seed: int, epoch: int, num: int, probability: float = 0.5) -> np.ndarray:
@@ -53,3 +54,19 @@ def test_a_flip_mirrors_left_and_right_and_leaves_the_given_image_alone():
 def test_a_probability_outside_zero_to_one_is_refused():
     with pytest.raises(InputError, match="not a probability"):
         AugmentConfig(horizontal_flip=1.5)
+
+
+def test_some_images_are_spoilt_by_their_address():
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    settings = DegradeConfig(kind="motion", strength=5, probability=0.25)
+    augment = AugmentConfig(horizontal_flip=0.0, degrade=settings).build(seed=4)
+    seen = [augment(image, epoch=epoch, index=7) for epoch in range(400)]
+    spoilt = [epoch for epoch, one in enumerate(seen) if not np.array_equal(one, image)]
+    assert 70 < len(spoilt) < 130
+    for epoch in spoilt[:5]:
+        expected = degrade(image, "motion", 5, chance=uniform(4, epoch, 7, stream=2))
+        np.testing.assert_array_equal(seen[epoch], expected)
+    with pytest.raises(InputError, match="strength 0 of gaussian is outside"):
+        DegradeConfig(strength=0)
+    with pytest.raises(InputError, match="probability 2 is not a probability"):
+        DegradeConfig(strength=3, probability=2)
