@@ -74,6 +74,7 @@ def test_the_numbers_are_those_of_the_written_model_and_head(place: Path, tuned:
     model = load_model(tuned / "run" / "model")
     test = open_records(f"tar:{place / 'staff.tar'}?only={tuned / 'split' / 'test.txt'}")
     table = embed_records(model, test, flip="none")
+    assert model.name == "tuned"
     centres = torch.nn.functional.normalize(head_of_run(tuned / "run").head.class_centres.detach(), dim=1)
     answers = (torch.from_numpy(table.unit) @ centres.T).argmax(dim=1).numpy()
     row = _rows(tuned)["after", "classifier", "clean"]

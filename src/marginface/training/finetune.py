@@ -130,6 +130,7 @@ def finetune(
         run.path,
         resume=run.recipe.exists(),
         command=command,
+        name=out.name,
     )
     if exit_code:
         return FinetuneResult(exit_code)

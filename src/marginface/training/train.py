@@ -26,10 +26,10 @@ from marginface.training.step import learning_rate
 from marginface.training.warm_start import refuse_warm_start
 
 
-def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command: str = "") -> int:
+def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command: str = "", name: str = "") -> int:
     """Train `config` into the run folder `out`; return the exit code (0, or 128 + the signal that stopped it).
 
-    Under torchrun this joins the other ranks; without it one rank trains.
+    The model is called `name`, or as the folder is. Under torchrun this joins the other ranks; without it one rank trains.
 
     Raises:
         InputError: the recipe, the data or the run folder cannot be used.
@@ -37,7 +37,7 @@ def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command
     """
     with joined_ranks(default_device()) as ranks:
         refuse_slow_precision(config.precision, ranks.device)
-        run = prepare(config, ranks, name=Path(out).name, command=command)
+        run = prepare(config, ranks, name=name or Path(out).name, command=command)
         folder = _open_folder(Path(out), config, ranks, resume=resume)
         if ranks.is_first and not folder.provenance.exists():
             write_json(folder.provenance, provenance(run, command))
