@@ -29,7 +29,7 @@ from marginface.training.warm_start import refuse_warm_start
 def train(config: TrainConfig, out: str | Path, *, resume: bool = False, command: str = "", name: str = "") -> int:
     """Train `config` into the run folder `out`; return the exit code (0, or 128 + the signal that stopped it).
 
-    The model is called `name`, or as the folder is. Under torchrun this joins the other ranks; without it one rank trains.
+    The model is called `name`, or as the folder is. Under torchrun this joins the other ranks; without it one trains.
 
     Raises:
         InputError: the recipe, the data or the run folder cannot be used.
