@@ -82,6 +82,16 @@ def test_the_interval_over_people_covers_what_other_people_would_score() -> None
     assert inside >= 52  # 95 % of 60 is 57
 
 
+def test_replicates_over_people_are_neither_better_nor_worse_than_the_sample() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(40), 8)
+    predicted = np.where(rng.random(320) < 0.8, labels, rng.integers(40, size=320))
+    found = f1_summary(labels, predicted, num_classes=40, num_replicates=600)
+    for estimate in (found.macro, found.weighted):
+        middle = (estimate.interval.low + estimate.interval.high) / 2
+        assert middle == pytest.approx(estimate.value, abs=0.006)
+
+
 def test_without_errors_the_interval_is_wilsons_and_not_a_point() -> None:
     labels = np.arange(100) % 5
     found = f1_summary(labels, labels, num_classes=5, num_replicates=50)

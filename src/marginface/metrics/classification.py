@@ -317,11 +317,16 @@ def _share(part: Array, whole: Array) -> Array:
 def _means(true_N: Array, answer_N: Array, num_classes: int, drawn: _Drawn) -> Array:
     """Return (3,): macro, micro and weighted F1 of a draw."""
     counts = _counts(true_N, answer_N, drawn.weight_N, num_classes)
-    f1_C = _share(2 * counts.right, counts.answered + counts.true)
     total = counts.true.sum()
-    class_weight_C = np.ones(num_classes)
-    class_weight_C[true_N[drawn.one_person_N]] = drawn.times_N[drawn.one_person_N]
-    macro = (f1_C @ class_weight_C) / class_weight_C.sum()
+    times_C = np.ones(num_classes)
+    times_C[true_N[drawn.one_person_N]] = drawn.times_N[drawn.one_person_N]
+    # Somebody drawn twice is two people, each with her own images once beside the strays of everybody drawn. Counting
+    # her images twice against those strays would make her precision, and so every replicate, too good.
+    own_C = np.maximum(times_C, 1)
+    right_C, true_C = counts.right / own_C, counts.true / own_C
+    strays_C = counts.answered - counts.right
+    f1_C = _share(2 * right_C, right_C + strays_C + true_C)
+    macro = (f1_C @ times_C) / times_C.sum()
     return np.array([macro, counts.right.sum() / total, (f1_C @ counts.true) / total])
 
 
