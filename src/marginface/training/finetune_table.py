@@ -72,17 +72,18 @@ def _verification(record: Mapping[str, Any]) -> str:
     rows = []
     for one in systems:
         points = {p["target_fmr"]: p["fnmr"] for p in one["operating_points"]}
-        accuracy = one["accuracy"]
         rows.append(
             [
                 one["system"]["name"],
                 _cell(one["eer"]),
-                "-" if accuracy is None else _cell(accuracy),
+                "-" if one["accuracy"] is None else _cell(one["accuracy"]),
                 *("-" if points.get(rate) is None else _cell(points[rate]) for rate in rates),
             ]
         )
+    folds = systems[-1]["accuracy"]
+    accuracy = "accuracy" if folds is None else f"{folds['folds']}-fold accuracy"
     counts, name = systems[-1]["counts"], systems[-1]["protocol"]["name"]
-    header = [name, "EER", "ten-fold accuracy", *(f"FNMR at FMR {words.rate_name(rate)}" for rate in rates)]
+    header = [name, "EER", accuracy, *(f"FNMR at FMR {words.rate_name(rate)}" for rate in rates)]
     said = (
         f"Forgetting, on strangers: {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons of "
         f"{counts['identities']:,} people. {systems[-1]['interval_method']}"
@@ -110,6 +111,8 @@ def _cell(estimate: Mapping[str, Any]) -> str:
 
 
 def _points(estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] == estimate["low"] == estimate["high"] == 0:
+        return "0 [0, 0]"  # not one answer differs: decimals would say nothing
     digits = words.decimals(estimate)
     return f"{100 * estimate['value']:+.{digits}f} {words.interval_of(estimate)}".strip()
 
