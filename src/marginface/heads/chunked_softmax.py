@@ -36,12 +36,12 @@ from marginface.distributed import RowExchange
 from marginface.heads.class_rows import ClassRows, GradientSink
 from marginface.heads.workspace import Workspace
 
-ENTRIES_PER_CHUNK = 4096 * 128
-"""Logits of a chunk: 2 MiB, beside 8 MiB of centres for 4,096 classes of 512 dimensions: it stays in the last cache.
+ENTRIES_PER_CHUNK = 3072 * 128
+"""Logits of a chunk: 1.5 MiB, beside 6 MiB of centres for 3,072 classes of 512 dimensions: it stays in the last cache.
 
-Measured on two cores with 32 MiB of it, a batch of 128: with one thread, 1,024 to 8,192 classes differ by little more
-than the noise (about 10 %). With two threads on a busy machine larger chunks lose less time in waiting for a thread
-that has lost its core: 4,096 takes 18 to 28 % less CPU time than 2,048 at 10,572 classes.
+Measured on two free cores with 32 MiB of it, a batch of 128, 10,572 and 85,742 classes: 2,048, 3,072 and 4,096 differ
+by less than the noise. Larger chunks lose less time where threads wait for one that has lost its core; smaller ones
+need less memory, which is what a fused update is for.
 """
 FEWEST_PER_CHUNK = 1024
 """Centres, however many rows the batch has."""
