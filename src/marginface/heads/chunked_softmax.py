@@ -39,9 +39,8 @@ from marginface.heads.workspace import Workspace
 ENTRIES_PER_CHUNK = 3072 * 128
 """Logits of a chunk: 1.5 MiB, beside 6 MiB of centres for 3,072 classes of 512 dimensions: it stays in the last cache.
 
-Measured on two free cores with 32 MiB of it, a batch of 128, 10,572 and 85,742 classes: 2,048, 3,072 and 4,096 differ
-by less than the noise. Larger chunks lose less time where threads wait for one that has lost its core; smaller ones
-need less memory, which is what a fused update is for.
+Larger chunks lose less time where threads wait for one that has lost its core; smaller ones need less memory, which is
+what a fused update is for.
 """
 FEWEST_PER_CHUNK = 1024
 """Centres, however many rows the batch has."""
