@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from marginface.errors import InputError, one_of
-from marginface.fetching.registry import UNRECORDED, PublicFile
+from marginface.fetching.registry import PublicFile, read_entries, unrecorded_words
 from marginface.models.card import CommercialUse
 from marginface.models.convert import FAMILIES
 
@@ -55,13 +54,7 @@ class PublishedModel:
             f"Training data:  {self.training_data}.",
             f"Cite:           {self.citation}",
         ]
-        unrecorded = [f.name for f in self.files if f.checksum == UNRECORDED]
-        if unrecorded:
-            lines.append(
-                f"No checksum is on record for {', '.join(unrecorded)}: the first download is trusted as it comes, and "
-                "a later one that differs from it is refused."
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *unrecorded_words(self.files)])
 
 
 def published_models(registry: Path | None = None) -> dict[str, PublishedModel]:
@@ -71,12 +64,7 @@ def published_models(registry: Path | None = None) -> dict[str, PublishedModel]:
         InputError: the file is missing, not TOML, or an entry lacks a field or has one that does not exist.
     """
     path = registry or Path(__file__).parent / "published_models.toml"
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this registry of models ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not a TOML file ({error}).") from error
+    entries = read_entries(path, "models")
     return {name: _published_model(name, entry, path) for name, entry in entries.items()}
 
 

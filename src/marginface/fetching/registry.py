@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,7 @@ class PublicSet:
         ]
         if self.research_only:
             lines.append("For research only: do not train or ship a product with it.")
-        unrecorded = [f.name for f in self.files if f.checksum == UNRECORDED]
-        if unrecorded:
-            lines.append(
-                f"No checksum is on record for {', '.join(unrecorded)}: the first download is trusted as it comes, "
-                "and a later one that differs from it is refused."
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *unrecorded_words(self.files)])
 
 
 def public_sets(registry: Path | None = None) -> dict[str, PublicSet]:
@@ -96,13 +91,7 @@ def public_sets(registry: Path | None = None) -> dict[str, PublicSet]:
         InputError: the file is missing, not TOML, or an entry lacks a field or has one that does not exist.
     """
     path = registry or Path(__file__).parent / "public_sets.toml"
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this registry of public sets ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not a TOML file ({error}).") from error
-    return {name: _public_set(name, entry, path) for name, entry in entries.items()}
+    return {name: _public_set(name, entry, path) for name, entry in read_entries(path, "public sets").items()}
 
 
 def public_set(name: str, *, registry: Path | None = None) -> PublicSet:
@@ -128,3 +117,28 @@ def _public_set(name: str, entry: Any, path: Path) -> PublicSet:
     if len(set(roles)) < len(roles) or len({f.name for f in files}) < len(files):
         raise InputError(f"{path}: the entry {name} has two files of one role or one name.")
     return found
+
+
+def read_entries(path: Path, what: str) -> dict[str, Any]:
+    """Return the entries of a TOML registry by name.
+
+    Raises:
+        InputError: the file is missing or not TOML; `what` says what it should hold.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this registry of {what} ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this is not a TOML file ({error}).") from error
+
+
+def unrecorded_words(files: Sequence[PublicFile]) -> list[str]:
+    """Return a sentence on the files without a checksum on record, or nothing."""
+    names = [file.name for file in files if file.checksum == UNRECORDED]
+    if not names:
+        return []
+    return [
+        f"No checksum is on record for {', '.join(names)}: the first download is trusted as it comes, and a later one "
+        "that differs from it is refused."
+    ]
