@@ -1,6 +1,7 @@
 """Tables come back from disk as they went, and refuse parts that do not belong together."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -33,6 +34,46 @@ def test_a_round_trip_keeps_every_bit_and_maps_the_vectors(tmp_path):
     assert isinstance(loaded.vectors, np.memmap)
     assert (len(loaded), loaded.embedding_dim) == (4, 8)
     np.testing.assert_array_equal(loaded.unit, saved.unit)
+
+
+def test_columns_come_back_mapped_and_a_missing_one_is_named(tmp_path):
+    columns = {"quality": np.array([0.5, 0.25, 1, 0], np.float32), "media": np.array(["v1", "v1", "é", "s"])}
+    table(columns=columns).save(tmp_path)
+    loaded = EmbeddingTable.load(tmp_path)
+    assert set(loaded.columns) == {"quality", "media"}
+    for name, column in columns.items():
+        np.testing.assert_array_equal(loaded.column(name), column)
+        assert isinstance(loaded.column(name), np.memmap)
+    with pytest.raises(InputError, match=r"no column 'template' \(it has: media, quality\)"):
+        loaded.column("template")
+
+
+def test_a_loaded_table_may_be_saved_over_itself_with_other_columns(tmp_path):
+    first = table(columns={"quality": np.arange(4.0), "old": np.arange(4)})
+    first.save(tmp_path)
+    loaded = EmbeddingTable.load(tmp_path)
+    dataclasses.replace(loaded, columns={}).with_columns({"quality": np.ones(4)}).save(tmp_path)
+    again = EmbeddingTable.load(tmp_path)
+    np.testing.assert_array_equal(again.vectors, first.vectors)
+    assert list(again.columns) == ["quality"]
+    assert (again.column("quality") == 1).all()
+    assert [path.name for path in tmp_path.glob("column-*")] == ["column-quality.npy"]
+
+
+def test_a_table_of_before_columns_is_still_read(tmp_path):
+    table().save(tmp_path)
+    words = json.loads((tmp_path / "table.json").read_text())
+    del words["columns"]
+    (tmp_path / "table.json").write_text(json.dumps(words))
+    assert EmbeddingTable.load(tmp_path).columns == {}
+
+
+@pytest.mark.parametrize(
+    "columns", [{"a": np.ones(3)}, {"a": np.array([object()] * 4)}, {"../a": np.ones(4)}, {"a": np.ones((4, 1))}]
+)
+def test_columns_that_do_not_fit_are_programming_errors(columns):
+    with pytest.raises(ValueError, match="column"):
+        table(columns=columns)
 
 
 def test_unit_vectors_have_length_one_and_a_zero_vector_stays_zero():
