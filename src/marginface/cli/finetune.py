@@ -68,8 +68,8 @@ def main(words: list[str]) -> int:
         """
         from marginface.cli.evaluate import protocol_of
         from marginface.evaluation.run import EvaluationConfig
+        from marginface.finetuning.finetune import FinetunePlan, finetune, recipe_for
         from marginface.models import load_model, resolve_model_folder
-        from marginface.training.finetune import FinetunePlan, finetune, recipe_for
 
         for word in overrides:
             if word.startswith(FILLED_IN):

@@ -1,7 +1,7 @@
 """Fine-tuning on one's own people, judged before and after.
 
 runs/staff/
-  split/                who is for what, as lists (staff_split.py)
+  split/                who is for what, as lists (split.py)
   run/                  the run folder; run/model is the fine-tuned model
   result.json           all numbers
   table.md              the tables
@@ -9,36 +9,34 @@ runs/staff/
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from marginface import config as recipes
 from marginface.distributed import default_device
 from marginface.errors import InputError
 from marginface.evaluation.embed import Flip
 from marginface.evaluation.run import EvaluationConfig, evaluate_systems
+from marginface.finetuning.record import finetuning_record
+from marginface.finetuning.scores import Row, Scoring, Vectors, embed_parts, score_staff
+from marginface.finetuning.split import PARTS, split_staff, store_split
+from marginface.finetuning.tables import tables_of
 from marginface.heads import MarginHead
 from marginface.heads.class_means import class_templates
 from marginface.heads.settings import HeadSettings
 from marginface.images.degrade import check
-from marginface.metrics import Estimate, Interval
 from marginface.models import FaceModel, load_model, resolve_model_folder
 from marginface.records.open import open_records
+from marginface.records.record import RecordSource
 from marginface.training.config import TrainConfig
-from marginface.training.finetune_table import tables_of
 from marginface.training.run_folder import RunFolder, write_json, write_text
 from marginface.training.run_head import head_of_run
-from marginface.training.staff_scores import Row, Scoring, Vectors, embed_parts, gain, score_staff
-from marginface.training.staff_split import PARTS, split_staff, store_split
 from marginface.training.train import train
 
 Show = Callable[[str, int, int], None]
@@ -122,11 +120,9 @@ def finetune(
         plan.verification.protocol.pairs(judged.keys, judged.labels)
     split = split_staff(source, test_share=plan.test_share, unknown_share=plan.unknown_share, seed=plan.seed)
     store_split(split, source, out / "split")
-    train_list = out / "split" / "train.txt"
-    listed = f"{config.data.source}{'&' if '?' in config.data.source else '?'}only={train_list}"
     run = RunFolder(out / "run")
     exit_code = train(
-        replace(config, data=replace(config.data, source=listed)),
+        _on(config, out / "split" / "train.txt"),
         run.path,
         resume=run.recipe.exists(),
         command=command,
@@ -141,48 +137,67 @@ def finetune(
     parts = {name: split.part(source, name) for name in PARTS if len(getattr(split, name))}
     device = default_device()
     models = {"before": before.to(device), "after": load_model(run.model).to(device)}
-    rows: list[Row] = []
-    labels: dict[str, Any] = {}
     with bars() as show:
-        for when, model in models.items():
-            tables = embed_parts(
-                model,
-                parts,
-                degrade=plan.degrade,
-                flip=plan.flip,
-                num_workers=config.data.num_workers,
-                skip_broken=config.data.skip_broken,
-                max_side=config.data.max_side,
-                show=lambda what, done, total, when=when: show(f"{when}, {what}", done, total),  # type: ignore[misc]
-            )
-            labels = {"clean": tables.tables["test"].labels}
-            if plan.degrade is not None:
-                labels["degraded"] = tables.tables["test, degraded"].labels
-            rows += score_staff(tables, tables.templates(), when=when, by="template", scoring=scoring)
-            if when == "after":
-                rows += score_staff(tables, _centres(run.path), when=when, by="classifier", scoring=scoring)
+        rows, labels = _judge(models, parts, run.path, config=config, plan=plan, scoring=scoring, show=show)
         verification = _verify(models, plan, config.data.num_workers, command, show)
-    record = {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "marginface": importlib.metadata.version("marginface"),
-        "torch": torch.__version__,
-        "model": {name: {"name": model.name, "fingerprint": model.fingerprint} for name, model in models.items()},
-        "data": source.location,
-        "plan": {
+    record = finetuning_record(
+        rows,
+        labels=labels,
+        scoring=scoring,
+        models=models,
+        data=source.location,
+        parts=parts,
+        plan={
             **{name: value for name, value in asdict(plan).items() if name != "verification"},
             "verification": None if plan.verification is None else recipes.dump(plan.verification),
         },
-        "start": recipes.dump(config.start),
-        "split": {name: {"images": len(part), "people": len(part.identities)} for name, part in parts.items()},
-        "rows": [_row(row) for row in rows],
-        "gains": _gains(rows, labels, scoring),
-        "verification": verification,
-    }
+        start=recipes.dump(config.start),
+        verification=verification,
+        command=command,
+    )
     table = tables_of(record)
     write_json(out / "result.json", record)
     write_text(out / "table.md", table)
     return FinetuneResult(0, record, table)
+
+
+def _on(config: TrainConfig, listed: Path) -> TrainConfig:
+    """Return the config with the images that a file lists as its data."""
+    joint = "&" if "?" in config.data.source else "?"
+    return replace(config, data=replace(config.data, source=f"{config.data.source}{joint}only={listed}"))
+
+
+def _judge(
+    models: Mapping[str, FaceModel],
+    parts: Mapping[str, RecordSource],
+    run: Path,
+    *,
+    config: TrainConfig,
+    plan: FinetunePlan,
+    scoring: Scoring,
+    show: Show,
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows of both models, and the labels of the test images under each condition."""
+    rows: list[Row] = []
+    labels: dict[str, Any] = {}
+    for when, model in models.items():
+        tables = embed_parts(
+            model,
+            parts,
+            degrade=plan.degrade,
+            flip=plan.flip,
+            num_workers=config.data.num_workers,
+            skip_broken=config.data.skip_broken,
+            max_side=config.data.max_side,
+            show=lambda what, done, total, when=when: show(f"{when}, {what}", done, total),  # type: ignore[misc]
+        )
+        labels = {"clean": tables.tables["test"].labels}
+        if plan.degrade is not None:
+            labels["degraded"] = tables.tables["test, degraded"].labels
+        rows += score_staff(tables, tables.templates(), when=when, by="template", scoring=scoring)
+        if when == "after":
+            rows += score_staff(tables, _centres(run), when=when, by="classifier", scoring=scoring)
+    return rows, labels
 
 
 def _refuse(config: TrainConfig, out: Path, *, resume: bool) -> None:
@@ -228,50 +243,3 @@ def _verify(
     )
     kept = ("system", "protocol", "counts", "eer", "accuracy", "operating_points", "interval_method")
     return [{name: value for name, value in e.to_json().items() if name in kept} for e in evaluations]
-
-
-def _row(row: Row) -> dict[str, Any]:
-    f1, threshold, open_set = row.f1, row.threshold, row.open_set
-    record: dict[str, Any] = {
-        "when": row.when,
-        "by": row.by,
-        "condition": row.condition,
-        "images": f1.num_images,
-        "people": f1.num_classes,
-        **{name: _estimate(getattr(f1, name)) for name in ("macro", "micro", "weighted")},
-        "open_set": None,
-    }
-    if open_set is not None and threshold is not None:
-        record["open_set"] = {
-            "threshold": threshold.threshold,
-            "calibration": {
-                "images": threshold.num_images,
-                "accepted_at_most": threshold.target_rate,
-                "accepted": threshold.achieved_rate,
-            },
-            "unknown_images": open_set.num_unknown_images,
-            "unknown_people": open_set.num_unknown_people,
-            **{name: _estimate(getattr(open_set.f1, name)) for name in ("macro", "micro", "weighted")},
-            **{
-                name: _estimate(getattr(open_set, name))
-                for name in ("unknown_accepted", "known_rejected", "known_confused")
-            },
-        }
-    return record
-
-
-def _gains(rows: list[Row], labels: dict[str, Any], scoring: Scoring) -> list[dict[str, Any]]:
-    """Return after minus before for both ways to answer; before, there is no classifier but the templates."""
-    by_place = {(row.when, row.by, row.condition): row for row in rows}
-    gains = []
-    for (when, by, condition), row in by_place.items():
-        if when == "after":
-            found = gain(by_place["before", "template", condition], row, labels[condition], scoring=scoring)
-            gains.append({"by": by, "condition": condition, **{name: _estimate(e) for name, e in found.items()}})
-    return gains
-
-
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    interval: Interval | None = estimate.interval
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    return {"value": estimate.value, "low": low, "high": high}

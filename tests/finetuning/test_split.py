@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
+from marginface.finetuning.split import PARTS, split_staff, store_split
 from marginface.records.open import open_records
-from marginface.training.staff_split import PARTS, split_staff, store_split
 from tests.helpers.synthetic import face_jpeg
 
 
