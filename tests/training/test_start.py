@@ -18,6 +18,7 @@ from marginface.backbones import BACKBONES
 from marginface.distributed import Ranks
 from marginface.errors import InputError
 from marginface.evaluation.embed import embed_records
+from marginface.heads.store import save_head
 from marginface.images.normalize import InputContract, normalize
 from marginface.models import FaceModel, ModelCard, Provenance, load_model, save_model
 from marginface.training.config import TrainConfig
@@ -101,12 +102,33 @@ def test_frozen_parameters_are_in_no_group_and_rates_are_apart(trains: str, plac
 
 def test_the_head_begins_at_class_means(place: Path) -> None:
     run = prepare(_config(place), ALONE)
-    start_head(run)
+    start_head(run, "class_means")
     table = embed_records(load_model(place / "model"), run.dataset.records, flip="none")
     for label in range(6):
         mean = table.unit[table.labels == label].mean(axis=0)
         cos = F.cosine_similarity(run.task.head.class_centres[label].detach(), torch.from_numpy(mean), dim=0)
         assert float(cos) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_head_goes_on_with_a_stored_one(place: Path, tmp_path: Path) -> None:
+    run = prepare(_config(place, {"head": "random"}), ALONE)
+    start_head(run, "random")
+    random = run.task.head.class_centres.detach().clone()
+    earlier = run.config.head.build(num_classes=6, embedding_dim=run.config.backbone.embedding_dim, seed=99)
+    assert not torch.equal(earlier.class_centres, random)
+    save_head(earlier, run.config.head, tmp_path / "head", identities=[str(i) for i in range(6)])
+    start_head(run, str(tmp_path / "head"))
+    assert torch.equal(run.task.head.class_centres, earlier.class_centres)
+
+
+@pytest.mark.parametrize(("names", "said"), [(["a"] * 6, "class 0 of .* is 'a'"), (["0", "1"], "its centres are 2 x")])
+def test_a_stored_head_of_other_people_is_refused(place: Path, tmp_path: Path, names: list[str], said: str) -> None:
+    run = prepare(_config(place, {"head": "random"}), ALONE)
+    dim = run.config.backbone.embedding_dim
+    earlier = run.config.head.build(num_classes=len(names), embedding_dim=dim, seed=99)
+    save_head(earlier, run.config.head, tmp_path / "head", identities=names)
+    with pytest.raises(InputError, match=said):
+        start_head(run, str(tmp_path / "head"))
 
 
 def test_colour_order_and_terms_come_with_the_model(place: Path, tmp_path: Path) -> None:

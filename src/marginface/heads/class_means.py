@@ -65,6 +65,33 @@ def start_from_class_means(head: MarginHead, embeddings_ND: Tensor, labels_N: Te
 
 
 @torch.no_grad()
+def start_from_head(head: MarginHead, earlier: MarginHead) -> None:
+    """Set the head's centres to those of an earlier one over the same classes, lengths and all.
+
+    Running statistics come too where both margins keep the same ones. Sharded, every rank gives the whole earlier head
+    and takes what is its own.
+
+    Args:
+        head: a new head, before its first step.
+        earlier: whole, on any device.
+
+    Raises:
+        InputError: centres of another shape.
+    """
+    centres = local_centres(head.class_centres)
+    theirs = earlier.class_centres.detach()
+    ours, expected = tuple(theirs.shape), (head.num_classes, *centres.shape[1:])
+    if ours != expected:
+        raise InputError(f"its centres are {_sizes(ours)}, the new head's are {_sizes(expected)}; take class_means.")
+    centres.copy_(theirs[head.shard.first : head.shard.first + head.shard.num_classes])
+    if type(head.margin) is type(earlier.margin):
+        kept = dict(earlier.margin.named_buffers())
+        for name, buffer in head.margin.named_buffers():
+            if name in kept and kept[name].shape == buffer.shape:
+                buffer.copy_(kept[name])
+
+
+@torch.no_grad()
 def class_templates(head: MarginHead) -> Tensor:
     """Return one vector of length 1 a class, (C, D): what a search over the head's people would compare with.
 
@@ -152,6 +179,10 @@ def average_heads(heads: Sequence[MarginHead]) -> MarginHead:
         if buffer.is_floating_point():
             buffer.copy_(torch.stack([head.margin.get_buffer(name) for head in heads]).mean(dim=0))
     return averaged
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(f"{size:,}" for size in shape)
 
 
 def _check_labels(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> None:

@@ -81,8 +81,8 @@ def build_run(
         seed=config.seed,
         mesh=ranks.mesh,
     ).to(ranks.device)
-    if config.start is not None and config.start.class_means and not isinstance(head, MarginHead):
-        raise InputError(f"start.class_means: a head of kind {config.head.kind} cannot begin there; set it to false.")
+    if config.start is not None and config.start.head != "random" and not isinstance(head, MarginHead):
+        raise InputError(f"start.head: a head of kind {config.head.kind} can begin at random only; set it to that.")
     centre_update = None
     if config.head.wants_fused_update:
         centre_update = cast(MarginHead, head).fuse_update(config.optim.centre_rule())

@@ -107,8 +107,9 @@ class StartConfig:
     frozen_batch_norm: bool = False
     """Keep the running statistics, scales and shifts of batch normalisation in what trains: for few images or few a
     batch."""
-    class_means: bool = True
-    """Begin the head at the class means of the training images' embeddings, rather than at random."""
+    head: str = "class_means"
+    """Where the head's centres begin: `class_means` of the training images' embeddings, `random`, or the folder of a
+    head (as `models import` and `head export` write it) whose classes are those of the data, in the same order."""
     backbone_lr_factor: float = 1.0
     """Learning rate of the backbone over `optim.lr`; `optim.head_lr_factor` is the head's."""
     distillation: float = 0.0

@@ -58,8 +58,8 @@ def run_training(run: TrainingRun, folder: RunFolder, *, resume: bool) -> int:
     if step is not None:
         restore(run, checkpoints.load_checkpoint(state_of(run), checkpoints.path_of(folder.checkpoints, step)))
     else:
-        if run.config.start and run.config.start.class_means:
-            start_head(run)
+        if run.config.start:
+            start_head(run, run.config.start.head)
         if run.config.norm_warm_start_images:
             warm_start(run)
     voices = _open_voices(run, folder)
