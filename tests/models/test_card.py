@@ -1,5 +1,7 @@
 """A card survives JSON and says plainly what is not known."""
 
+import json
+
 import pytest
 
 from marginface.errors import InputError
@@ -23,7 +25,20 @@ FULL = ModelCard(
         ),
         Result(data="drawn | strangers", metric="EER", value=0.02),
     ),
-    thresholds=(Threshold(score=0.3125, target_fmr=1e-2, achieved_fmr=0.0098, data="drawn strangers, 20,000 pairs"),),
+    thresholds=(
+        Threshold(
+            score=0.3125,
+            low=0.3,
+            high=0.325,
+            target_fmr=1e-2,
+            achieved_fmr=0.0098,
+            num_non_mated=20000,
+            reject_below=0.21,
+            reject_fnmr=0.01,
+            data="drawn strangers",
+        ),
+        Threshold(score=0.5, target_fmr=1e-6, achieved_fmr=0.0, extrapolated=True, data="drawn strangers"),
+    ),
     provenance=Provenance(
         recipe="epochs: 6\n", command="marginface demo", marginface_version="0.1.0", date="2026-11-22"
     ),
@@ -39,9 +54,23 @@ def test_markdown_shows_numbers_with_their_story():
     text = FULL.to_markdown()
     assert "| drawn strangers | FNMR at FMR 1e-2 | 0.0312 | 0.028 to 0.035 | 6,000 | flip sum |" in text
     assert "| drawn \\| strangers | EER | 0.02 | none | not stated |  |" in text
-    assert "| 0.3125 | 0.01 | 0.0098 | drawn strangers, 20,000 pairs | sum |" in text
+    told = "| 0.3125 | 0.3000 to 0.3250 | 0.01 | 0.0098 | 20,000 | 0.2100, FNMR 0.01 | drawn strangers | sum |"
+    assert told in text
+    assert "| 0.5000 (extrapolated) | none | 1e-06 | 0 | not stated | none | drawn strangers | sum |" in text
     assert "- command: `marginface demo`" in text
     assert "```yaml\nepochs: 6\n```" in text
+
+
+def test_a_card_written_before_thresholds_had_intervals_still_loads():
+    old = {"score": 0.3, "target_fmr": 0.01, "achieved_fmr": 0.009, "data": "drawn strangers", "flip": "none"}
+    (threshold,) = ModelCard.from_json(json.dumps({"name": "old", "thresholds": [old]})).thresholds
+    assert (threshold.score, threshold.flip) == (0.3, "none")
+    assert (threshold.low, threshold.num_non_mated, threshold.extrapolated, threshold.reject_below) == (
+        None,
+        None,
+        False,
+        None,
+    )
 
 
 def test_an_empty_card_says_what_is_not_known():

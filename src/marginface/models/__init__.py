@@ -1,6 +1,6 @@
 """A recogniser with everything needed to use it rightly: weights, architecture, input contract, card, fingerprint."""
 
-from marginface.models.card import ModelCard, Provenance, Result, Threshold
+from marginface.models.card import ModelCard, Provenance, Result
 from marginface.models.estimate import (
     BackboneSize,
     HeadSize,
@@ -12,9 +12,11 @@ from marginface.models.estimate import (
 )
 from marginface.models.face_model import FaceModel
 from marginface.models.store import load_model, resolve_model_folder, save_model
+from marginface.models.threshold import Decision, Threshold, decide
 
 __all__ = [
     "BackboneSize",
+    "Decision",
     "FaceModel",
     "HeadSize",
     "ModelCard",
@@ -23,6 +25,7 @@ __all__ = [
     "StepEstimate",
     "Threshold",
     "count_parameters",
+    "decide",
     "estimate_step",
     "head_size",
     "load_model",

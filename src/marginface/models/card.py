@@ -9,6 +9,9 @@ from typing import Literal
 
 from marginface import config
 from marginface.errors import InputError
+from marginface.models.threshold import Threshold
+
+__all__ = ["CommercialUse", "ModelCard", "Provenance", "Result", "Threshold"]
 
 CommercialUse = Literal["allowed", "not allowed", "not stated"]
 
@@ -29,22 +32,6 @@ class Result:
     """Comparisons behind the number."""
     convention: str = ""
     """How it was computed: flip, interval, folds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """A score from which two faces count as one person, and what false match rate it had, on which data."""
-
-    score: float
-    """A match is `score >= threshold`; cosine similarity in [-1, 1]."""
-    target_fmr: float
-    """The false match rate that was asked for."""
-    achieved_fmr: float
-    """The false match rate seen at this score; it does not exceed the target."""
-    data: str
-    """On which comparisons. Other people, cameras and ages have other rates."""
-    flip: str = "sum"
-    """The flip policy of `FaceModel.embed` that the score belongs to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +124,21 @@ def _results(results: tuple[Result, ...]) -> str:
 def _thresholds(thresholds: tuple[Threshold, ...]) -> str:
     if not thresholds:
         return "None measured. Choose one on data like your own before deciding anything by it."
-    rows = [(f"{t.score:.4f}", f"{t.target_fmr:g}", f"{t.achieved_fmr:.3g}", t.data, t.flip) for t in thresholds]
-    return _table(("score at least", "FMR asked for", "FMR seen", "on", "flip"), rows)
+    rows = [
+        (
+            f"{t.score:.4f}" + (" (extrapolated)" if t.extrapolated else ""),
+            f"{t.low:.4f} to {t.high:.4f}" if t.low is not None and t.high is not None else "none",
+            f"{t.target_fmr:g}",
+            f"{t.achieved_fmr:.3g}",
+            f"{t.num_non_mated:,}" if t.num_non_mated is not None else "not stated",
+            f"{t.reject_below:.4f}, FNMR {t.reject_fnmr:g}" if t.reject_below is not None else "none",
+            t.data,
+            t.flip,
+        )
+        for t in thresholds
+    ]
+    header = ("same from", "interval", "FMR asked for", "FMR seen", "non-mated", "different below", "on", "flip")
+    return _table(header, rows)
 
 
 def _provenance(provenance: Provenance) -> str:
