@@ -73,3 +73,19 @@ def test_only_takes_the_listed_images_of_any_source(tmp_path):
         open_records(f"tar:{tar}?only={tmp_path / 'wrong.txt'}")
     with pytest.raises(InputError, match="list of images cannot be read"):
         open_records(f"tar:{tar}?only={tmp_path / 'none.txt'}")
+
+
+def test_exclude_leaves_the_listed_images_out_also_of_a_part(tmp_path):
+    tar = write_tar(tmp_path / "faces.tar", num_identities=3, images_per_identity=2, size=16)
+    (tmp_path / "bad.txt").write_text("person_01/0000.jpg\nperson_01/0001.jpg\nperson_00/0001.jpg\n")
+    records = open_records(f"tar:{tar}?exclude={tmp_path / 'bad.txt'}")
+    assert records.keys == ("person_00/0000.jpg", "person_02/0000.jpg", "person_02/0001.jpg")
+    assert records.identities == ("person_00", "person_02")
+    (tmp_path / "some.txt").write_text("person_02/0001.jpg\nperson_00/0001.jpg\n")
+    both = open_records(f"tar:{tar}?only={tmp_path / 'some.txt'}&exclude={tmp_path / 'bad.txt'}")
+    assert both.keys == ("person_02/0001.jpg",)
+    (tmp_path / "empty.txt").write_text("")
+    assert len(open_records(f"tar:{tar}?exclude={tmp_path / 'empty.txt'}")) == 6
+    (tmp_path / "wrong.txt").write_text("nobody/1.jpg\n")
+    with pytest.raises(InputError, match="first 'nobody/1.jpg', are not in .* another data set"):
+        open_records(f"tar:{tar}?exclude={tmp_path / 'wrong.txt'}")

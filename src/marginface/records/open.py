@@ -10,7 +10,7 @@ from marginface.errors import InputError, one_of
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
 from marginface.records.record import RecordSource
-from marginface.records.select import only_listed
+from marginface.records.select import except_listed, only_listed
 from marginface.records.tar_images import TarImages
 
 SCHEMES: dict[str, tuple[Callable[..., RecordSource], tuple[str, ...]]] = {
@@ -32,7 +32,8 @@ def open_records(spec: str | Path) -> RecordSource:
         list:FILE[?root=DIR]        `path 0 label 0`, `path label`, or a CSV/TSV table; relative paths start at root
         tar:FILE[?root=FOLDER]      members named <identity>/<image>, below FOLDER of the tar
 
-    Any of them takes `only=FILE` too: the images whose keys the file lists, a line each.
+    Any of them takes `only=FILE` too, the images whose keys the file lists, a line each, and `exclude=FILE`, all images
+    but those.
 
     A path without a scheme is told by what it is: a folder, a `.tar`, or a `.txt`, `.lst`, `.csv` or `.tsv` list.
 
@@ -41,13 +42,14 @@ def open_records(spec: str | Path) -> RecordSource:
     """
     scheme, path, options = _parsed(str(spec))
     opener, allowed = SCHEMES[scheme]
-    listed = options.pop("only", None)
+    listed, excluded = options.pop("only", None), options.pop("exclude", None)
     for option in options:
         if option not in allowed:
             takes = one_of(option, allowed) if allowed else "; it takes none"
             raise InputError(f"{spec}: {scheme}: has no option {option!r}{takes}.")
     source = opener(path, **options)
-    return source if listed is None else only_listed(source, os.path.expanduser(listed))
+    chosen = source if listed is None else only_listed(source, os.path.expanduser(listed))
+    return chosen if excluded is None else except_listed(chosen, os.path.expanduser(excluded), whole=source)
 
 
 def _parsed(spec: str) -> tuple[str, str, dict[str, str]]:

@@ -80,16 +80,45 @@ def only_listed(source: RecordSource, path: str | Path) -> RecordSource:
     Raises:
         InputError: no such file, an empty one, or a key that the source does not have.
     """
-    try:
-        keys = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this list of images cannot be read ({error}).") from error
+    keys = _listed_keys(path)
     position = {key: i for i, key in enumerate(source.keys)}
     missing = [key for key in keys if key not in position]
     if missing or not keys:
         what = f"{len(missing)} of its images, first {missing[0]!r}, are" if missing else "it lists nothing that is"
         raise InputError(f"{path}: {what} not in {source.location}.")
     return Subset(source, [position[key] for key in keys])
+
+
+def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource | None = None) -> RecordSource:
+    """Return the records whose keys a file does not list, in the source's order; an empty file excludes nobody.
+
+    Args:
+        source: the records.
+        path: keys, a line each.
+        whole: what `source` is a part of, where the list was made for all of that.
+
+    Raises:
+        InputError: no such file, a key that the data does not have, or nothing that is left.
+    """
+    keys = set(_listed_keys(path))
+    kept = [i for i, key in enumerate(source.keys) if key not in keys]
+    if len(source) - len(kept) < len(keys):
+        missing = sorted(keys.difference((whole or source).keys))
+        if missing:
+            raise InputError(
+                f"{path}: {len(missing)} of its images, first {missing[0]!r}, are not in {source.location}; is this the "
+                "list of another data set?"
+            )
+    if not kept:
+        raise InputError(f"{path}: it excludes all images of {source.location}.")
+    return source if len(kept) == len(source) else Subset(source, kept)
+
+
+def _listed_keys(path: str | Path) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this list of images cannot be read ({error}).") from error
 
 
 def with_at_least(source: RecordSource, num_images: int) -> RecordSource:
