@@ -106,8 +106,8 @@ def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource
         missing = sorted(keys.difference((whole or source).keys))
         if missing:
             raise InputError(
-                f"{path}: {len(missing)} of its images, first {missing[0]!r}, are not in {source.location}; is this the "
-                "list of another data set?"
+                f"{path}: {len(missing)} of its images, first {missing[0]!r}, are not in {source.location}; is this "
+                "the list of another data set?"
             )
     if not kept:
         raise InputError(f"{path}: it excludes all images of {source.location}.")
