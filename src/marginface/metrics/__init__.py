@@ -5,21 +5,23 @@ A score is a similarity, higher is more alike; a match is `score >= threshold`.
 
 from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.classification import (
-    UNKNOWN,
     ClassScores,
-    Estimate,
     F1Summary,
-    OpenSetSummary,
-    RejectionThreshold,
     class_scores,
     confusion_counts,
     f1_difference,
     f1_summary,
-    open_set_summary,
-    rejection_threshold,
 )
 from marginface.metrics.intervals import Interval, wider, wilson
 from marginface.metrics.kfold import FoldDecisions, KFoldAccuracy, contiguous_folds, k_fold_accuracy, k_fold_decisions
+from marginface.metrics.open_set import (
+    UNKNOWN,
+    OpenSetSummary,
+    RejectionThreshold,
+    open_set_summary,
+    rejection_threshold,
+)
+from marginface.metrics.replicates import CountedRate, Estimate
 from marginface.metrics.sorted_scores import SortedScores, sort_scores
 from marginface.metrics.summary import VerificationSummary, summarise, support_sentence
 from marginface.metrics.verification import (
@@ -43,6 +45,7 @@ __all__ = [
     "BestAccuracy",
     "BootstrapIntervals",
     "ClassScores",
+    "CountedRate",
     "DetCurve",
     "EqualErrorRate",
     "Estimate",
