@@ -12,22 +12,12 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError, WorkError
-from marginface.fetching.convert import Conversion, convert, crop
+from marginface.fetching.convert import Conversion, convert
 from marginface.fetching.landmarks import HAND_PLACED_EYES_112, LFW_LANDMARKS
 from marginface.fetching.registry import PublicSet, public_set
-from marginface.images.align import align
 from marginface.images.decode import decode_image
 from tests.fetching.drawings import LFW_EYES, eye_places, face, jpeg, lfw_archive, london_archives, zipped
-
-
-class OneFace:
-    """Stands in for a detector: the same landmarks everywhere, or nothing."""
-
-    def __init__(self, landmarks: np.ndarray | None) -> None:
-        self.found = landmarks
-
-    def landmarks(self, image: np.ndarray) -> np.ndarray | None:
-        return self.found
+from tests.helpers.faces import OneFace, one_face
 
 
 def run(public: PublicSet, folder: Path, *, detector=None, **contents: bytes) -> tuple[Conversion, dict[str, bytes]]:
@@ -81,8 +71,8 @@ def test_the_same_archive_makes_the_same_tar_byte_for_byte(lfw, tmp_path):
 
 def test_a_detector_decides_and_where_it_finds_nothing_that_is_named(lfw, tmp_path):
     archive = lfw_archive({"Ada": 1})
-    shifted, moved = run(lfw, tmp_path, detector=OneFace(LFW_LANDMARKS + np.array([10.0, 0.0])), photographs=archive)
-    blind, unmoved = run(lfw, tmp_path, detector=OneFace(None), photographs=archive)
+    shifted, moved = run(lfw, tmp_path, detector=one_face(LFW_LANDMARKS + np.array([10.0, 0.0])), photographs=archive)
+    blind, unmoved = run(lfw, tmp_path, detector=OneFace(), photographs=archive)
     assert (shifted.without_detection, blind.without_detection) == ((), ("Ada/Ada_0001.jpg",))
     left = [eye_places(decode_image(c["Ada/Ada_0001.jpg"], name="Ada"))[0, 0] for c in (moved, unmoved)]
     assert left[1] - left[0] == pytest.approx(8.7, abs=1.0)  # 10 pixels of the photograph at a scale of 0.87
@@ -154,9 +144,3 @@ def test_an_archive_of_something_else_is_refused(lfw, tmp_path):
 def test_a_layout_that_does_not_exist_is_refused(lfw, tmp_path):
     with pytest.raises(InputError, match="there is no layout 'casia'"):
         run(dataclasses.replace(lfw, layout="casia"), tmp_path, photographs=b"")
-
-
-def test_a_large_photograph_is_averaged_before_it_is_sampled():
-    noise = np.random.default_rng(0).integers(0, 256, (1350, 1350, 3), dtype=np.uint8)
-    landmarks = LFW_LANDMARKS * (1350 / 250)
-    assert crop(noise, landmarks).std() < 0.4 * align(noise, landmarks).std()

@@ -5,7 +5,7 @@ import pytest
 from skimage.transform import SimilarityTransform
 
 from marginface.errors import InputError
-from marginface.images.align import ARCFACE_TEMPLATE_112, align, similarity_transform, template
+from marginface.images.align import ARCFACE_TEMPLATE_112, align, crop, similarity_transform, template
 
 
 @pytest.mark.parametrize("size", [64, 112, 128, 224, 256])
@@ -64,3 +64,15 @@ def test_outside_the_image_is_black():
 def test_unusable_landmarks_are_refused_in_words(points, words):
     with pytest.raises(InputError, match=words):
         similarity_transform(points, 112)
+
+
+def test_a_large_photograph_is_averaged_before_it_is_sampled():
+    noise = np.random.default_rng(0).integers(0, 256, (1350, 1350, 3), dtype=np.uint8)
+    landmarks = ARCFACE_TEMPLATE_112 * 6 + 200
+    assert crop(noise, landmarks).std() < 0.4 * align(noise, landmarks).std()
+
+
+def test_a_crop_at_its_own_scale_is_what_align_makes():
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    landmarks = ARCFACE_TEMPLATE_112 * 1.3 + 20
+    np.testing.assert_array_equal(crop(noise, landmarks), align(noise, landmarks))

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from marginface.errors import InputError, WorkError
 from marginface.fetching.download import Progress
-from marginface.fetching.landmarks import Pixels, Points, YuNet, in_resized
+from marginface.fetching.landmarks import central_landmarks
 from marginface.fetching.layouts import LAYOUTS, Photograph
 from marginface.fetching.registry import PublicSet
-from marginface.images.align import align, similarity_transform
+from marginface.images.align import crop
 from marginface.images.decode import decode_image
+from marginface.images.detect import Detector, Pixels
 
 CROP_SIZE = 112
 JPEG_QUALITY = 95
@@ -37,7 +37,7 @@ class Conversion:
 
 
 def convert(
-    public_set: PublicSet, files: Mapping[str, Path], tar: Path, *, detector: YuNet | None, progress: Progress
+    public_set: PublicSet, files: Mapping[str, Path], tar: Path, *, detector: Detector | None, progress: Progress
 ) -> Conversion:
     """Write the aligned crops of a set as a tar; it appears under its name only when it is whole.
 
@@ -75,7 +75,7 @@ def convert(
     return conversion
 
 
-def _write_crops(photographs: Iterator[Photograph], tar: Path, detector: YuNet | None) -> Conversion:
+def _write_crops(photographs: Iterator[Photograph], tar: Path, detector: Detector | None) -> Conversion:
     keys: set[str] = set()
     without_detection: list[str] = []
     failures: dict[str, str] = {}
@@ -87,11 +87,15 @@ def _write_crops(photographs: Iterator[Photograph], tar: Path, detector: YuNet |
                 continue
             try:
                 image = decode_image(photograph.encoded, name=key)
-                landmarks = detector.landmarks(image) if detector else None
+                landmarks = central_landmarks(detector, image) if detector else None
                 if detector and landmarks is None:
                     without_detection.append(key)
                 _add(
-                    out, key, encode_jpeg(crop(image, photograph.landmarks(image) if landmarks is None else landmarks))
+                    out,
+                    key,
+                    encode_jpeg(
+                        crop(image, photograph.landmarks(image) if landmarks is None else landmarks, size=CROP_SIZE)
+                    ),
                 )
                 keys.add(key)
             except InputError as error:  # broken, or no landmarks: this one photograph cannot be used
@@ -102,20 +106,6 @@ def _write_crops(photographs: Iterator[Photograph], tar: Path, detector: YuNet |
         without_detection=tuple(key for key in without_detection if key in keys),
         failures=failures,
     )
-
-
-def crop(image: Pixels, landmarks: Points, *, size: int = CROP_SIZE) -> Pixels:
-    """Return the aligned (size, size, 3) crop, averaged over areas first where the photograph is much larger.
-
-    `align` samples bilinearly, which alone would keep one pixel of seven of a studio photograph, and its noise.
-    """
-    matrix = similarity_transform(landmarks, size)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale < 0.75:
-        factor = scale / 0.75
-        small = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        image, landmarks = small, in_resized(landmarks, image, small)
-    return align(image, landmarks, size=size)
 
 
 def encode_jpeg(image: Pixels) -> bytes:

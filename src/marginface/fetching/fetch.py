@@ -21,8 +21,8 @@ from typing import Any
 from marginface.errors import InputError, WorkError
 from marginface.fetching.convert import CROP_SIZE, JPEG_QUALITY, Conversion, convert
 from marginface.fetching.download import Progress, download
-from marginface.fetching.landmarks import YuNet
 from marginface.fetching.registry import UNRECORDED, PublicSet, public_set
+from marginface.images.yunet import YuNet
 
 MANIFEST_FORMAT = 1
 

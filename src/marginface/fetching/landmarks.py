@@ -5,17 +5,13 @@ Landmarks are (5, 2) pixels, x then y: left eye, right eye, nose, left and right
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.images.align import ARCFACE_TEMPLATE_112
-
-Pixels = npt.NDArray[np.uint8]
-Points = npt.NDArray[np.float64]
+from marginface.images.detect import Detector, Pixels, Points, choose, in_resized, resized
 
 LFW_LANDMARKS: Points = np.array(
     [[103.72, 112.07], [147.37, 111.89], [125.42, 136.48], [107.80, 156.04], [144.73, 155.78]]
@@ -37,47 +33,11 @@ _SCALES = np.linspace(0.90, 1.12, 12)
 _ANGLES_DEGREES = np.arange(-6.0, 6.1, 2.0)
 
 
-class YuNet:
-    """OpenCV's YuNet, from a file of the user's (`face_detection_yunet_2023mar.onnx` of the OpenCV Zoo, MIT)."""
-
-    def __init__(self, path: Path) -> None:
-        """Load the detector.
-
-        Raises:
-            InputError: there is no such file, or OpenCV cannot use it as a YuNet.
-        """
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such detector file; give a YuNet .onnx, or leave it out.")
-        try:
-            self._detector = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.6)
-            self._detector.detect(np.zeros((320, 320, 3), np.uint8))
-        except cv2.error as error:
-            raise InputError(f"{path}: OpenCV {cv2.__version__} cannot use this file as a YuNet detector.") from error
-
-    def landmarks(self, image: Pixels) -> Points | None:
-        """Return the landmarks of the central face of an (H, W, 3) RGB image, None where no face is found.
-
-        That is the largest of the faces that cover the middle of the image; where none does, the nearest to it.
-        """
-        factor = min(1.0, 640 / max(image.shape[:2]))  # larger faces than some 300 pixels are beyond YuNet
-        small = _resized(image, factor)
-        height, width = small.shape[:2]
-        self._detector.setInputSize((width, height))
-        faces = self._detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
-        if faces is None:
-            return None
-        middle = np.array([width, height]) / 2
-        corners, sizes = faces[:, :2], faces[:, 2:4]
-        covers = ((corners <= middle) & (middle <= corners + sizes)).all(axis=1)
-        nearness = -np.linalg.norm(corners + sizes / 2 - middle, axis=1)
-        best = int(np.where(covers, sizes.prod(axis=1), nearness).argmax())
-        return in_resized(faces[best, 4:14].reshape(5, 2), small, image)
-
-
-def in_resized(points: npt.ArrayLike, before: Pixels, after: Pixels) -> Points:
-    """Return points of one image in the pixels of a resized one; a pixel's centre is at whole numbers."""
-    ratio = np.array(after.shape[1::-1]) / np.array(before.shape[1::-1])
-    return np.asarray((np.asarray(points, dtype=np.float64) + 0.5) * ratio - 0.5)
+def central_landmarks(detector: Detector, image: Pixels) -> Points | None:
+    """Return the landmarks of the central face of an (H, W, 3) RGB image, None where no face is found."""
+    height, width = image.shape[:2]
+    faces = choose(detector.detect(image), "central", width=width, height=height)
+    return faces[0].landmarks if faces else None
 
 
 def landmarks_from_eyes(eyes: npt.ArrayLike) -> Points:
@@ -150,12 +110,5 @@ def find_same_eyes(known: Pixels, eyes: npt.ArrayLike, other: Pixels) -> tuple[P
 
 
 def _prepared(image: Pixels, factor: float) -> Pixels:
-    grey = cv2.cvtColor(_resized(image, factor), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(resized(image, factor), cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.GaussianBlur(grey, (3, 3), 0), dtype=np.uint8)
-
-
-def _resized(image: Pixels, factor: float) -> Pixels:
-    if factor == 1.0:
-        return image
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=method), dtype=np.uint8)

@@ -20,13 +20,12 @@ import numpy.typing as npt
 from marginface.errors import InputError
 from marginface.fetching.landmarks import (
     LFW_LANDMARKS,
-    Pixels,
-    Points,
     find_same_eyes,
     landmarks_from_eyes,
     read_tem,
 )
 from marginface.images.decode import decode_image
+from marginface.images.detect import Pixels, Points
 
 MAX_MEMBER_BYTES = 32 << 20
 """No photograph of these sets is near it; what claims more is not read."""
