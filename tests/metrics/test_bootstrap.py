@@ -10,10 +10,10 @@ import pytest
 from marginface.errors import InputError
 from marginface.metrics import equal_error_rate, fnmr_at_fmr, identity_bootstrap, k_fold_decisions, wilson
 from marginface.metrics.bootstrap import (
+    OrderedPairs,
     _Accuracy,
     _EqualErrorRate,
     _FnmrAtFmr,
-    _OrderedPairs,
 )
 from tests.helpers import reference_metrics as slow
 from tests.helpers.scores import people_pairs
@@ -28,7 +28,7 @@ def pairs_of(seed, **sizes):
 def test_a_replicate_is_the_metric_of_the_pairs_repeated_by_their_weights(seed):
     scores, mated, left, right = pairs_of(seed, num_people=12, mated_each=3, num_non_mated=80)
     times = np.bincount(np.random.default_rng(seed).integers(12, size=12), minlength=12)
-    pairs = _OrderedPairs(scores, mated, left, right)
+    pairs = OrderedPairs(scores, mated, left, right)
     resample = pairs.resample(times)
     repeat = np.where(mated, times[left], times[left] * times[right])
     by_hand = np.repeat(scores, repeat), np.repeat(mated, repeat)
@@ -48,7 +48,7 @@ def test_a_replicate_is_the_metric_of_the_pairs_repeated_by_their_weights(seed):
 
 def test_when_everybody_is_drawn_once_the_statistic_is_the_observed_one():
     scores, mated, left, right = pairs_of(0)
-    pairs = _OrderedPairs(scores, mated, left, right)
+    pairs = OrderedPairs(scores, mated, left, right)
     once = pairs.resample(np.ones(pairs.num_people, int))
     assert _EqualErrorRate(pairs, 1.0)(once) == pytest.approx(equal_error_rate(scores, mated).value, abs=1e-12)
     assert _FnmrAtFmr(pairs, 0.1, 1.0)(once) == pytest.approx(fnmr_at_fmr(scores, mated, fmr=0.1).value, abs=1e-12)
@@ -57,7 +57,7 @@ def test_when_everybody_is_drawn_once_the_statistic_is_the_observed_one():
 def test_tempering_is_the_ratio_of_the_two_variances_counted_pair_by_pair():
     rng = np.random.default_rng(4)
     scores, mated, left, right = people_pairs(rng, num_people=15, mated_each=1, num_non_mated=90)
-    pairs = _OrderedPairs(scores, mated, left, right)
+    pairs = OrderedPairs(scores, mated, left, right)
     outcome = (pairs.non_mated_scores > 0.5).astype(float)
     residual = outcome - outcome.mean()
     product = one_if_shared = 0.0
@@ -71,7 +71,7 @@ def test_tempering_is_the_ratio_of_the_two_variances_counted_pair_by_pair():
 
 def test_tempering_of_pairs_that_share_nobody_is_one_over_root_three():
     scores = np.array([0.9, 0.9, 0.8, 0.2, 0.1, 0.3])
-    pairs = _OrderedPairs(scores, np.arange(6) < 1, np.arange(0, 12, 2), np.arange(1, 13, 2))
+    pairs = OrderedPairs(scores, np.arange(6) < 1, np.arange(0, 12, 2), np.arange(1, 13, 2))
     assert pairs.tempering(np.array([0.0, 1.0, 0.0, 1.0, 0.0])) == pytest.approx(3**-0.5)
 
 

@@ -90,9 +90,9 @@ def identity_bootstrap(
     """
     normal_quantile(confidence)  # refuses what is outside (0, 1)
     values, is_mated = checked(scores, mated)
-    people = _people(identity_left, identity_right, len(values))
-    pairs = _OrderedPairs(values, is_mated, *people)
-    statistics: list[Callable[[_Resample], float]] = [
+    people = numbered(identity_left, identity_right, len(values))
+    pairs = OrderedPairs(values, is_mated, *people)
+    statistics: list[Callable[[Resample], float]] = [
         _EqualErrorRate(pairs, float(equal_error_rate(values, is_mated).threshold))
     ]
     targets = [fmr for fmr in fmr_targets if fmr_support(len(pairs.left), fmr) != "refused"]
@@ -104,8 +104,7 @@ def identity_bootstrap(
 
     results = []
     for replicate in range(num_replicates):
-        draws = np.random.default_rng((seed, replicate)).integers(pairs.num_people, size=pairs.num_people)
-        resample = pairs.resample(np.bincount(draws, minlength=pairs.num_people))
+        resample = pairs.replicate(seed, replicate)
         if resample is not None:
             results.append([statistic(resample) for statistic in statistics])
     if not results:
@@ -126,7 +125,7 @@ def identity_bootstrap(
 
 
 @dataclass(frozen=True, eq=False)
-class _Resample:
+class Resample:
     """Weights of the pairs in ascending order of score, and their sums: `mated_sums[k]` is that of the k lowest."""
 
     mated: Array  # (M,)
@@ -135,7 +134,7 @@ class _Resample:
     non_mated_sums: Array  # (N + 1,)
 
 
-class _OrderedPairs:
+class OrderedPairs:
     """Mated and non-mated pairs in ascending order of score, and where each distinct threshold cuts the two orders."""
 
     def __init__(self, scores: Array, mated: Array, left: Array, right: Array) -> None:
@@ -152,13 +151,24 @@ class _OrderedPairs:
         couples = np.minimum(self.left, self.right) * self.num_people + np.maximum(self.left, self.right)
         self.couple = np.unique(couples, return_inverse=True)[1]
 
-    def resample(self, times: Array) -> _Resample | None:
+    def resample(self, times: Array) -> Resample | None:
+        """Return the pairs' weights when person i was drawn `times[i]` times; None where a kind has none left."""
         times = times.astype(np.float64)  # whole numbers still, and their sums exact
         weights = (times[self.person], times[self.left] * times[self.right])
         sums = tuple(np.zeros(len(side) + 1) for side in weights)
         for side, summed in zip(weights, sums, strict=True):
             np.cumsum(side, out=summed[1:])
-        return None if 0 in (sums[0][-1], sums[1][-1]) else _Resample(*weights, *sums)
+        return None if 0 in (sums[0][-1], sums[1][-1]) else Resample(*weights, *sums)
+
+    def replicate(self, seed: int, number: int) -> Resample | None:
+        """Return `resample` of as many people as there are, drawn with replacement by (seed, number)."""
+        draws = np.random.default_rng((seed, number)).integers(self.num_people, size=self.num_people)
+        return self.resample(np.bincount(draws, minlength=self.num_people))
+
+    def tempered(self, resample: Resample, tempering: float) -> Array:
+        """Return the weights of the non-mated pairs, drawn back by `tempering`, in score order; their mean is 1."""
+        weights: Array = resample.non_mated * (tempering * len(self.left) / resample.non_mated_sums[-1])
+        return weights + (1 - tempering)
 
     def tempering(self, outcome: Array) -> float:
         """Return lambda of the module's docstring for a per-pair outcome of the non-mated pairs, in score order."""
@@ -173,16 +183,16 @@ class _OrderedPairs:
 class _Curve:
     """FMR and FNMR of a resample at the k-th distinct threshold."""
 
-    def __init__(self, pairs: _OrderedPairs, threshold: float | None) -> None:
+    def __init__(self, pairs: OrderedPairs, threshold: float | None) -> None:
         assert threshold is not None  # targets without an operating point were left out
         self.pairs = pairs
         self.tempering = pairs.tempering((pairs.non_mated_scores >= threshold).astype(np.float64))
         self.num_points = len(pairs.mated_below)
 
-    def fnmr(self, resample: _Resample, point: int) -> float:
+    def fnmr(self, resample: Resample, point: int) -> float:
         return float(resample.mated_sums[self.pairs.mated_below[point]] / resample.mated_sums[-1])
 
-    def fmr(self, resample: _Resample, point: int) -> float:
+    def fmr(self, resample: Resample, point: int) -> float:
         below = self.pairs.non_mated_below[point]
         observed = 1 - below / len(self.pairs.left)
         product = 1 - resample.non_mated_sums[below] / resample.non_mated_sums[-1]
@@ -190,7 +200,7 @@ class _Curve:
 
 
 class _EqualErrorRate(_Curve):
-    def __call__(self, resample: _Resample) -> float:
+    def __call__(self, resample: Resample) -> float:
         def surplus(point: int) -> float:
             return self.fnmr(resample, point) - self.fmr(resample, point)
 
@@ -201,30 +211,30 @@ class _EqualErrorRate(_Curve):
 
 
 class _FnmrAtFmr(_Curve):
-    def __init__(self, pairs: _OrderedPairs, target: float, threshold: float | None) -> None:
+    def __init__(self, pairs: OrderedPairs, target: float, threshold: float | None) -> None:
         super().__init__(pairs, threshold)
         self.target = target + 1e-12  # sums of shares carry rounding
 
-    def __call__(self, resample: _Resample) -> float:
+    def __call__(self, resample: Resample) -> float:
         point = bisect_left(range(self.num_points), True, key=lambda k: self.fmr(resample, k) <= self.target)
         return self.fnmr(resample, point)
 
 
 class _FmrAtThreshold(_Curve):
-    def __init__(self, pairs: _OrderedPairs, threshold: float | None) -> None:
+    def __init__(self, pairs: OrderedPairs, threshold: float | None) -> None:
         super().__init__(pairs, threshold)
         self.point = int(np.searchsorted(pairs.thresholds, pairs.thresholds.dtype.type(threshold)))
 
-    def __call__(self, resample: _Resample) -> float:
+    def __call__(self, resample: Resample) -> float:
         return self.fmr(resample, self.point)
 
 
 class _Accuracy:
-    def __init__(self, pairs: _OrderedPairs, correct: Array) -> None:
+    def __init__(self, pairs: OrderedPairs, correct: Array) -> None:
         self.mated, self.non_mated = correct[pairs.mated_order], correct[pairs.non_mated_order]
         self.tempering = pairs.tempering(self.non_mated)
 
-    def __call__(self, resample: _Resample) -> float:
+    def __call__(self, resample: Resample) -> float:
         mated = resample.mated @ self.mated / resample.mated_sums[-1]
         product = resample.non_mated @ self.non_mated / resample.non_mated_sums[-1]
         non_mated = (1 - self.tempering) * self.non_mated.mean() + self.tempering * product
@@ -232,7 +242,12 @@ class _Accuracy:
         return float((num_mated * mated + num_non_mated * non_mated) / (num_mated + num_non_mated))
 
 
-def _people(left: npt.ArrayLike, right: npt.ArrayLike, num_pairs: int) -> tuple[Array, Array]:
+def numbered(left: npt.ArrayLike, right: npt.ArrayLike, num_pairs: int) -> tuple[Array, Array]:
+    """Return the people of both sides as whole numbers from 0 on.
+
+    Raises:
+        InputError: lengths that differ, or fewer than two people.
+    """
     both = [np.asarray(side) for side in (left, right)]
     if any(side.shape != (num_pairs,) for side in both):
         raise InputError(
