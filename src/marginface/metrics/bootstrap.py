@@ -143,10 +143,10 @@ class OrderedPairs:
         self.person = left[self.mated_order]
         self.left, self.right = left[self.non_mated_order], right[self.non_mated_order]
         self.num_people = int(max(left.max(), right.max())) + 1
-        self.non_mated_scores = scores[self.non_mated_order]
+        self.mated_scores, self.non_mated_scores = scores[self.mated_order], scores[self.non_mated_order]
         self.thresholds = np.unique(scores)
         # One step further than the scores: the threshold that nothing reaches.
-        self.mated_below = np.append(np.searchsorted(scores[self.mated_order], self.thresholds), len(self.person))
+        self.mated_below = np.append(np.searchsorted(self.mated_scores, self.thresholds), len(self.person))
         self.non_mated_below = np.append(np.searchsorted(self.non_mated_scores, self.thresholds), len(self.left))
         couples = np.minimum(self.left, self.right) * self.num_people + np.maximum(self.left, self.right)
         self.couple = np.unique(couples, return_inverse=True)[1]
