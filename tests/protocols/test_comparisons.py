@@ -30,7 +30,7 @@ def table(num_dims=32, keep=slice(None), seed=0):
 
 
 def test_scores_are_cosines(monkeypatch):
-    monkeypatch.setattr("marginface.protocols.comparisons.CHUNK_BYTES", 32 * 4 * 7)  # chunks of seven pairs
+    monkeypatch.setattr("marginface.protocols.pair_scores.GATHER_BYTES", 32 * 4 * 7)  # chunks of seven pairs
     embeddings, pairs = table(), generated_pairs(LABELS)
     found = compare(embeddings, pairs)
     wide = embeddings.vectors.astype(np.float64)

@@ -11,11 +11,9 @@ import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.metrics import VerificationSummary, summarise
+from marginface.protocols.pair_scores import pair_scores
 from marginface.protocols.pairs import Pairs
 from marginface.records.embedding_table import EmbeddingTable
-
-CHUNK_BYTES = 2**21
-"""Of gathered embeddings a side: two such blocks stay in cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,7 @@ def compare(
     left, right = left[kept], right[kept]
     return Comparisons(
         name=pairs.name,
-        score=_cosines(table.unit, left, right),
+        score=pair_scores(table.unit, left, right),
         mated=pairs.mated[kept],
         left=left,
         right=right,
@@ -99,17 +97,6 @@ def compare(
         fold=None if pairs.fold is None else pairs.fold[kept],
         num_left_out=int(len(pairs) - kept.sum()),
     )
-
-
-def _cosines(
-    unit: npt.NDArray[np.float32], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    score = np.empty(len(left), np.float32)
-    chunk = max(1, CHUNK_BYTES // (unit.shape[1] * unit.itemsize))
-    for start in range(0, len(left), chunk):
-        part = slice(start, start + chunk)
-        np.einsum("pd,pd->p", unit[left[part]], unit[right[part]], out=score[part])
-    return np.clip(score, -1.0, 1.0, out=score)  # rounding leaves 1.0000001
 
 
 def _missing(pairs: Pairs, keys: Sequence[str], place_of: npt.NDArray[np.int64]) -> str:
