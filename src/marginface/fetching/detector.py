@@ -84,6 +84,6 @@ def detector_file(
         return download(wanted.file, folder, progress=progress)
     except WorkError as error:
         raise WorkError(
-            f"{error} It is the detector: bring the file from {wanted.home} by other means, and put it at {path} or name"
-            " it with --detector."
+            f"{error} It is the detector: bring the file from {wanted.home} by other means, and put it at {path} or"
+            " name it with --detector."
         ) from error
