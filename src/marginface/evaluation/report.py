@@ -6,20 +6,18 @@ outside: figures and faces stand in it as `data:` addresses.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
-
-import jinja2
 
 from marginface.errors import InputError, WorkError
 from marginface.records.record import RecordSource
 
 from . import words
+from .page import render_page
 from .pair_strips import strip_keys, thumbnails
 from .plots import Plot, det_plot, histogram_plot, norm_plot
 from .training_curves import read_training_log, training_plot
@@ -102,20 +100,10 @@ def draw(report: Mapping[str, Any]) -> dict[str, Plot]:
 
 
 def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Mapping[str, str]) -> str:
-    """Return the page for a report record. Everything that comes from data is escaped by the template engine."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["svg_address"] = _svg_address
-    template = environment.from_string(
-        resources.files(__package__).joinpath("report_template.html").read_text(encoding="utf-8")
-    )
+    """Return the page for a report record."""
     records = report["systems"]
-    page = template.render(
+    return render_page(
+        "report_template.html",
         report=report,
         main=records[-1],
         shared=_shared([r["provenance"] for r in records]),
@@ -123,17 +111,12 @@ def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Ma
         pictures=pictures,
         words=words,
     )
-    return page.lstrip()
 
 
 def _shared(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return what is the same for all systems, in the first one's order, so that the page says it once."""
     first, *others = provenances
     return {k: v for k, v in first.items() if v and all(other.get(k) == v for other in others)}
-
-
-def _svg_address(plot: Plot) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(plot.svg).decode("ascii")
 
 
 def _check(records: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,39 @@
+"""Pages that ask for nothing from outside: a template, one style sheet for all, figures as `data:` addresses."""
+
+from __future__ import annotations
+
+import base64
+from importlib import resources
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from .plots import Plot
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return the page of a template of this package. Everything that comes from data is escaped by the template engine.
+
+    Args:
+        template: name of the file.
+        values: what the template asks for; `style` is given.
+    """
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["svg_address"] = _svg_address
+    page = environment.from_string(_text_of(template)).render(style=markupsafe.Markup(_text_of("page.css")), **values)
+    return page.lstrip()
+
+
+def _text_of(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _svg_address(plot: Plot) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(plot.svg).decode("ascii")
