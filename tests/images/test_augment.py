@@ -5,6 +5,8 @@ import pytest
 
 from marginface.errors import InputError
 from marginface.images.augment import AugmentConfig, DegradeConfig, uniform
+from marginface.images.augmentation.colour import GrayscaleConfig
+from marginface.images.augmentation.geometry import CropConfig
 from marginface.images.degrade import degrade
 
 
@@ -70,3 +72,35 @@ def test_some_images_are_spoilt_by_their_address():
         DegradeConfig(strength=0)
     with pytest.raises(InputError, match="probability 2 is not a probability"):
         DegradeConfig(strength=3, probability=2)
+
+
+def test_operations_come_as_often_as_they_should_before_the_flip_and_with_their_strengths():
+    image = np.random.default_rng(0).integers(1, 256, (32, 32, 3), dtype=np.uint8)
+    operations = (CropConfig(probability=0.2), GrayscaleConfig(probability=0.5))
+    augment = AugmentConfig(operations=operations, horizontal_flip=0.5).build(seed=9)
+    epochs, indices = np.zeros(2000, np.int64), np.arange(2000)
+    decisions = augment.decide(epochs, indices)
+    assert abs(decisions.operations.mean(axis=0) - (0.2, 0.5)).max() < 0.045
+    assert abs(np.corrcoef(np.column_stack([decisions.operations, decisions.flips]).T) - np.eye(3)).max() < 0.08
+    for i in range(20):
+        out, strengths = augment.operate(image, decisions.operations[i], epoch=0, index=i)
+        assert ((strengths > 0) == decisions.operations[i]).all()
+        expected = out[:, ::-1] if decisions.flips[i] else out
+        np.testing.assert_array_equal(augment(image, epoch=0, index=i), expected)
+
+
+def test_a_preset_leaves_the_flips_of_a_plain_recipe_as_they_are():
+    where = np.zeros(50, np.int64), np.arange(50)
+    plain, more = (AugmentConfig(preset=preset).build(seed=2).decide(*where) for preset in (None, "cvlface"))
+    np.testing.assert_array_equal(plain.flips, more.flips)
+
+
+PINNED = [(0, 0, 195), (2, 4, 168), (7, 5, 64), (4, 4, 132)]
+
+
+def test_what_an_address_draws_is_pinned_so_that_old_runs_can_be_resumed():
+    """Recorded from this implementation: first row, first column and area of what a crop keeps."""
+    image = np.full((16, 16, 3), 255, np.uint8)
+    augment = AugmentConfig(operations=(CropConfig(),), horizontal_flip=0.0).build(seed=1)
+    kept = [augment(image, epoch=0, index=i)[:, :, 0] > 0 for i in range(4)]
+    assert [(int(k.any(1).argmax()), int(k.any(0).argmax()), int(k.sum())) for k in kept] == PINNED

@@ -5,6 +5,7 @@ Strengths are in pixels of the image as it is given, so state its size beside th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,9 +37,16 @@ def gaussian(image: Pixels, strength: float, chance: float) -> Pixels:
 
 def motion(image: Pixels, strength: float, chance: float) -> Pixels:
     """Return the image moved by `strength` pixels while it was taken, in a direction that `chance` decides."""
-    size = 2 * int(np.ceil(strength / 2)) + 1
+    kernel = _line_kernel(strength, chance)
+    return np.asarray(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101), dtype=np.uint8)
+
+
+@functools.lru_cache(maxsize=4096)
+def _line_kernel(length: float, chance: float) -> npt.NDArray[np.float32]:
+    """Return weights, summing up to 1, of a line of `length` pixels at an angle of `chance` times half a turn."""
+    size = 2 * int(np.ceil(length / 2)) + 1
     centre, angle = size // 2, np.pi * chance
-    half = strength / 2 * np.array([np.cos(angle), np.sin(angle)])
+    half = length / 2 * np.array([np.cos(angle), np.sin(angle)])
     line = np.zeros((size, size), dtype=np.float32)
     for share in np.linspace(-1.0, 1.0, 8 * size + 1):  # fine steps, each shared among its four nearest pixels
         x, y = centre + share * half
@@ -46,7 +54,7 @@ def motion(image: Pixels, strength: float, chance: float) -> Pixels:
         for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
             if 0 <= row < size and 0 <= column < size:
                 line[row, column] += max(0.0, 1 - abs(y - row)) * max(0.0, 1 - abs(x - column))
-    return np.asarray(cv2.filter2D(image, -1, line / line.sum(), borderType=cv2.BORDER_REFLECT_101), dtype=np.uint8)
+    return np.asarray(line / line.sum(), dtype=np.float32)
 
 
 def low_resolution(image: Pixels, strength: float, chance: float) -> Pixels:
