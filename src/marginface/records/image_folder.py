@@ -9,6 +9,7 @@ from pathlib import Path
 
 from marginface.errors import InputError
 from marginface.records.indexed import IndexedImages, is_image_name
+from marginface.records.member_names import ORDER_FILE, Order, identities_of, read_order
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,8 @@ logger = logging.getLogger(__name__)
 class ImageFolder(IndexedImages):
     """A folder of one folder for each identity, each with images, possibly in further folders.
 
-    Identities and keys are sorted by name. Hidden files and files that are not images are passed over.
+    Identities and keys are sorted by name, unless the folder has an order file (`member_names`). Hidden files and
+    files that are not images are passed over.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -40,8 +42,16 @@ class ImageFolder(IndexedImages):
             raise InputError(f"folder:{root}: {why}; expected FOLDER/<identity>/<image>.")
         if loose:
             logger.warning("folder:%s: passed over %d images that belong to no identity's folder", root, loose)
-        identity_of = [key.partition("/")[0] for key in keys]
-        super().__init__(location=f"folder:{root}", keys=keys, identity_of=identity_of, order=sorted(set(identity_of)))
+        order = self._order(keys, f"folder:{root}")
+        keys = order.names if order else keys
+        super().__init__(location=f"folder:{root}", keys=keys, **identities_of(keys, order))
+
+    def _order(self, found: list[str], where: str) -> Order | None:
+        try:
+            with open(os.path.join(self.root, ORDER_FILE), "rb") as file:
+                return read_order(file.read(), found, where)
+        except FileNotFoundError:
+            return None
 
     def _read(self, index: int) -> bytes:
         with open(f"{self.root}/{self._keys[index]}", "rb", buffering=0) as file:

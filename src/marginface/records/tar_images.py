@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import weakref
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from marginface.errors import InputError
+from marginface.records.file_at import FileAt
 from marginface.records.indexed import IndexedImages, is_image_name
+from marginface.records.member_names import ORDER_FILE, Order, identities_of, read_order
 from marginface.records.tar_index import Member, tar_members
 
 logger = logging.getLogger(__name__)
 
 
 class TarImages(IndexedImages):
-    """The images of a tar in the order of their names, each read by one `pread`.
+    """The images of a tar, each read by one `pread`, in the order of their names unless the tar has an order file.
 
     Members that are not images, or are hidden, are passed over; where a name occurs twice, the later member counts, as
     it does for tar. Reading is safe from several threads and from forked workers; a pickle opens the file again.
@@ -36,39 +36,30 @@ class TarImages(IndexedImages):
         """
         self.path = os.path.abspath(path)
         located = f"tar:{path}" if root is None else f"tar:{path}?root={root}"
-        images, loose = _images_below(tar_members(path), root)
+        members = tar_members(path)
+        images, loose = _images_below(members, root)
         if not images:
             why = f"{loose} images belong to no folder" if loose else "there is no image in it"
             where = "" if root is None else f" below {root}"
             raise InputError(f"tar:{path}: {why}{where}; expected members named <identity>/<image>.")
         if loose:
             logger.warning("%s: passed over %d images that belong to no identity's folder", located, loose)
-        keys = sorted(images)
+        self._file = FileAt(path, where=located)
+        order = self._order(members, root, images)
+        keys = order.names if order else sorted(images)
         self._offsets = np.array([images[key].offset for key in keys], dtype=np.int64)
         self._sizes = np.array([images[key].size for key in keys], dtype=np.int64)
-        self._tar_size = os.path.getsize(self.path)
-        self._descriptor: int | None = None
-        identity_of = [key.partition("/")[0] for key in keys]
-        super().__init__(location=located, keys=keys, identity_of=identity_of, order=sorted(set(identity_of)))
+        super().__init__(location=located, keys=keys, **identities_of(keys, order))
 
     def _read(self, index: int) -> bytes:
-        if self._descriptor is None:
-            self._descriptor = self._open()
-        size = int(self._sizes[index])
-        data = os.pread(self._descriptor, size, int(self._offsets[index]))
-        if len(data) != size:
-            raise InputError(f"{self.location}: {self._keys[index]} is cut short; the file shrank after it was opened.")
-        return data
+        return self._file.read(int(self._offsets[index]), int(self._sizes[index]), self._keys[index])
 
-    def _open(self) -> int:
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        weakref.finalize(self, os.close, descriptor)
-        if os.fstat(descriptor).st_size != self._tar_size:
-            raise InputError(f"{self.location} changed after it was opened; start again.")
-        return descriptor
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_descriptor": None}
+    def _order(self, members: list[Member], root: str | None, images: dict[str, Member]) -> Order | None:
+        name = ORDER_FILE if root is None else f"{root.strip('/')}/{ORDER_FILE}"
+        found = [member for member in members if member.name.removeprefix("./") == name]
+        if not found:
+            return None
+        return read_order(self._file.read(found[-1].offset, found[-1].size, name), images, self._file.where)
 
 
 def _images_below(members: list[Member], root: str | None) -> tuple[dict[str, Member], int]:

@@ -1,0 +1,68 @@
+"""Bytes at a place of a file: one `pread`, safe from threads and forked workers; a pickle opens the file again.
+
+Not a memory map: a file that shrinks while it is mapped kills the process, here it is an error in words. The bytes come
+from the same page cache and cost the same.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+from marginface.errors import InputError
+
+
+class FileAt:
+    """A file that is opened when first read, and refused if it has changed its size since it was found."""
+
+    def __init__(self, path: str | Path, *, where: str) -> None:
+        """Look at the file.
+
+        Args:
+            path: of the file.
+            where: what to call it in messages.
+
+        Raises:
+            InputError: it is not there.
+        """
+        self.path, self.where = os.path.abspath(path), where
+        try:
+            self.size = os.path.getsize(self.path)
+        except OSError as error:
+            raise InputError(f"{where} cannot be read ({error.strerror or error}).") from error
+        self._descriptor: int | None = None
+
+    def read(self, offset: int, size: int, name: str) -> bytes:
+        """Return `size` bytes from `offset`.
+
+        Args:
+            offset: from the start of the file.
+            size: bytes; asked for beyond the end is refused, so no more than the file's size is ever taken.
+            name: what is read, for messages.
+
+        Raises:
+            InputError: beyond the end, or the file changed, or cannot be read any more.
+        """
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise InputError(f"{self.where}: {name} goes beyond the end of the file ({self.size:,} bytes).")
+        try:
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            data = os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise InputError(f"{self.where}: {name} cannot be read any more ({error}).") from error
+        if len(data) != size:
+            raise InputError(f"{self.where}: {name} is cut short; the file shrank after it was opened.")
+        return data
+
+    def _open(self) -> int:
+        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        weakref.finalize(self, os.close, descriptor)
+        if os.fstat(descriptor).st_size != self.size:
+            raise InputError(f"{self.where} changed after it was opened; start again.")
+        return descriptor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_descriptor": None}
