@@ -23,6 +23,11 @@ _WHERE = {
     "evaluate": "marginface.evaluation.run",
     "write_report": "marginface.evaluation.report",
     "train": "marginface.training.train",
+    "detect_and_align": "marginface.recognition",
+    "open_detector": "marginface.recognition",
+    "open_model": "marginface.recognition",
+    "verify": "marginface.recognition.verify",
+    "find": "marginface.recognition.find",
     "InputError": "marginface.errors",
     "WorkError": "marginface.errors",
 }

@@ -23,9 +23,12 @@ VERBS = {
     "draw": ("marginface.cli.draw", "draw people who do not exist into a tar of aligned faces"),
     "degrade": ("marginface.cli.degrade", "write a blurred, low-resolution or compressed copy of a data set"),
     "data describe": ("marginface.cli.data_describe", "say what a data set holds, and what is wrong with it"),
+    "data doctor": ("marginface.cli.data_doctor", "find copies, wrong names and shared people in a data set"),
     "data fetch": ("marginface.cli.data_fetch", "download a public data set and turn it into records"),
     "head export": ("marginface.cli.head_export", "write a run's head: weights, and one template a person"),
     "config show": ("marginface.cli.config_show", "print a recipe with every setting resolved"),
+    "verify": ("marginface.cli.verify", "say whether two photographs show one person"),
+    "find": ("marginface.cli.find", "say who is on photographs, given a folder of people one knows"),
     "doctor": ("marginface.cli.doctor", "say what will be used on this machine, and why"),
 }
 

@@ -80,11 +80,18 @@ def _load(path: Path, min_confidence: float, sides: tuple[int, ...], nms_overlap
 
 
 class _QuietOpenCV:
-    """OpenCV 5 warns, at each load of a network, that it takes no notice of the target; nobody can act on that."""
+    """OpenCV 5 warns, at each load of a network, that it takes no notice of the target; nobody can act on that.
+
+    Its level is one for the whole process, so threads load their networks one after another.
+    """
+
+    _one_at_a_time = threading.Lock()
 
     def __enter__(self) -> None:
+        self._one_at_a_time.acquire()
         self._before = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(min(cv2.utils.logging.LOG_LEVEL_ERROR, self._before))
 
     def __exit__(self, *_: object) -> None:
         cv2.utils.logging.setLogLevel(self._before)
+        self._one_at_a_time.release()

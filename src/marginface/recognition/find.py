@@ -1,0 +1,257 @@
+"""Two folders, of people one knows and of photographs: who is on them.
+
+    known/Ada.jpg, known/Ada_2.jpg or known/Ada/any.jpg        (a name is a folder's, else a file's without its number)
+
+Each known person becomes one template: the mean of the unit embeddings of their photographs. Each face is compared with
+every template; the best one names it when its score reaches the threshold. A threshold's false match rate is that of
+one comparison: among N known people a stranger may be given a name in up to N times as many cases, and `Findings` says
+so. For people to be kept rather than looked at anew there is `marginface.search`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from marginface.errors import InputError
+from marginface.images.detect import DetectedFace, Detector, Which
+from marginface.models import FaceModel, Threshold
+from marginface.models.face_embeddings import FaceEmbeddings
+from marginface.models.threshold import decide
+from marginface.recognition.aligned import AlignedFaces, Missed, detect_and_align
+from marginface.recognition.defaults import open_model
+from marginface.recognition.operating_point import HOW_TO_CALIBRATE, about, threshold_at
+from marginface.recognition.photographs import as_photographs, photographs_in
+from marginface.recognition.verify import flip_of
+
+Answer = Literal["known", "unknown", "cannot tell", "not decided", "no face", "cannot be read"]
+COLUMNS = (
+    *("file", "left", "top", "width", "height", "name", "answer"),
+    *("nearest", "score", "quality", "eye_distance", "confidence", "note"),
+)
+Show = Callable[[str, int, int], None]
+"""Called with (what is being done, photographs done, photographs in all)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Finding:
+    """One face; or one photograph that gave none."""
+
+    photograph: str
+    answer: Answer
+    """"not decided" where the model's card has no threshold."""
+    nearest: str | None = None
+    """The known person with the best score, whatever the answer; it is a name only where the answer is "known"."""
+    score: float | None = None
+    """Cosine similarity with that person's template, -1..1."""
+    quality: float | None = None
+    """Higher is better; the embedding's norm."""
+    face: DetectedFace | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The person's name, or the answer in words."""
+        return self.nearest or "" if self.answer == "known" else self.answer
+
+    def row(self) -> dict[str, Any]:
+        """Return {column: value} of `COLUMNS`; what there is not is None."""
+        face = self.face
+        box = face.box.round(1).tolist() if face is not None else [None] * 4
+        values = (
+            self.photograph,
+            *box,
+            self.name,
+            self.answer,
+            self.nearest,
+            None if self.score is None else round(self.score, 4),
+            None if self.quality is None else round(self.quality, 3),
+            None if face is None else round(face.eye_distance, 1),
+            None if face is None else round(face.confidence, 3),
+            self.note,
+        )
+        return dict(zip(COLUMNS, values, strict=True))
+
+    def words(self) -> list[str]:
+        """Return file, box, name or answer, score and quality as a person reads them."""
+        photograph = " ".join(self.photograph.split())  # a name may hold a tab or the end of a line
+        if self.face is None:
+            return [photograph, "", self.name, "", ""]
+        left, top, width, height = self.face.box.round().astype(int).tolist()
+        return [
+            photograph,
+            f"{width}x{height}{left:+d}{top:+d}",
+            self.name if self.answer != "not decided" else f"{self.nearest}?",
+            f"{self.score:.3f}",
+            f"{self.quality:.2f}",
+        ]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Findings:
+    """All faces of the photographs, in their order, and what was behind the answers."""
+
+    findings: tuple[Finding, ...]
+    people: Mapping[str, int]
+    """{known person: photographs that their template is made of}."""
+    not_enrolled: tuple[Missed, ...]
+    """Known photographs without a face, or unreadable: failures to enrol."""
+    several_in_known: tuple[str, ...]
+    """Known photographs with several faces, of which one was taken for the person."""
+    threshold: Threshold | None
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """{answer: how often}."""
+        return Counter(finding.answer for finding in self.findings)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know with the answers, a sentence each."""
+        notes = [f"known: {missed.name}: {missed.reason} {missed.detail}".rstrip() for missed in self.not_enrolled]
+        if self.several_in_known:
+            several = f"{len(self.several_in_known)} known photographs show several faces"
+            notes.append(f"{several}, such as {self.several_in_known[0]}; one of them was taken for the person")
+        if self.threshold is None:
+            return (*notes, HOW_TO_CALIBRATE)
+        bound = min(1.0, self.threshold.target_fmr * len(self.people))
+        return (
+            *notes,
+            about(self.threshold),
+            f"with {len(self.people)} people known, a stranger's face is given a name in up to {bound:.2g} of the cases"
+            " (the rate of one comparison times the people)",
+        )
+
+
+def find(
+    known: str | Path,
+    photographs: Any,
+    *,
+    model: FaceModel | None = None,
+    detector: Detector | None = None,
+    fmr: float = 1e-3,
+    which: Which = "all",
+    known_face: Literal["largest", "central"] = "largest",
+    min_quality: float | None = None,
+    workers: int = 2,
+    progress: Show | None = None,
+) -> Findings:
+    """Return who is on the photographs: a line for each face, and for each photograph that shows none.
+
+    Args:
+        known: a folder, see the top of this file.
+        photographs: a folder, a picture, or a list of pictures.
+        model: its card has the thresholds; `open_model()` unless given.
+        detector: finds the faces; YuNet unless given.
+        fmr: false match rate of one comparison that the answers may have, 0..1.
+        which: of several faces in a photograph, "all", the "largest" or the "central" one.
+        known_face: of several faces in a known photograph, which one is the person.
+        min_quality: faces below it are answered with "cannot tell".
+        workers: threads that decode and detect.
+        progress: called after every photograph.
+
+    Raises:
+        InputError: an empty folder, no face of anyone known, or no threshold as strict as `fmr`.
+    """
+    model = model if model is not None else open_model()
+    threshold = threshold_at(model.card, fmr)
+    flip = flip_of(threshold)
+
+    def look(pictures: Any, which: Which, what: str) -> tuple[AlignedFaces, FaceEmbeddings]:
+        shown = (lambda done, total: progress(what, done, total)) if progress is not None else None
+        faces = detect_and_align(pictures, detector=detector, which=which, workers=workers, progress=shown)
+        return faces, model.embed(faces, flip=flip)
+
+    known_faces, known_embeddings = look(photographs_in(known), known_face, "known")
+    if not len(known_faces):
+        raise InputError(f"{known}: there is no face in any of its {known_faces.num_photographs} photographs.")
+    names = [person_of(name) for name in known_faces.photographs]
+    people, templates = pooled(names, known_embeddings.unit)
+    faces, embeddings = look(as_photographs(photographs), which, "photographs")
+    scores = np.clip(embeddings.unit @ templates.T, -1.0, 1.0)  # (faces, people)
+    found = {
+        key: _answer(face, photograph, row, people, float(norm), threshold, min_quality)
+        for key, face, photograph, row, norm in zip(
+            faces.keys, faces.faces, faces.photographs, scores, embeddings.norms, strict=True
+        )
+    }
+    return Findings(
+        findings=tuple(_in_order(faces, found)),
+        people=dict(sorted(Counter(names).items())),
+        not_enrolled=known_faces.missed,
+        several_in_known=tuple(name for name, count in known_faces.num_found.items() if count > 1),
+        threshold=threshold,
+    )
+
+
+def person_of(photograph: str) -> str:
+    """Return whom a known photograph shows: its first folder, else its file's name without suffix and number.
+
+    `Ada Lovelace/at work/3.jpg`, `Ada Lovelace.jpg`, `Ada Lovelace_2.jpg` and `Ada Lovelace (2).jpg` are one person.
+    """
+    folder, slash, _ = photograph.partition("/")
+    if slash:
+        return folder
+    stem = Path(photograph).stem
+    return re.sub(r"([ _-]+\d+|\s*\(\d+\))$", "", stem) or stem
+
+
+def pooled(names: Sequence[str], units: npt.NDArray[np.float32]) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
+    """Return the people (P), sorted, and their templates (P, D): means of unit embeddings, of length 1 again.
+
+    Args:
+        names: (N,) whose each embedding is.
+        units: (N, D) of length 1.
+    """
+    people = tuple(sorted(set(names)))
+    position = {name: i for i, name in enumerate(people)}
+    sums = np.zeros((len(people), units.shape[1]), dtype=np.float64)
+    np.add.at(sums, [position[name] for name in names], units)
+    lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return people, (sums / lengths).astype(np.float32)
+
+
+def _answer(
+    face: DetectedFace,
+    photograph: str,
+    scores: npt.NDArray[np.float32],
+    people: Sequence[str],
+    quality: float,
+    threshold: Threshold | None,
+    min_quality: float | None,
+) -> Finding:
+    best = int(scores.argmax())
+    score = float(scores[best])
+    note = ""
+    answer: Answer
+    if min_quality is not None and quality < min_quality:
+        answer, note = "cannot tell", f"quality below {min_quality:g}"
+    elif threshold is None:
+        answer = "not decided"
+    else:
+        answer = _ANSWERS[decide(score, threshold)]
+    return Finding(
+        photograph=photograph, answer=answer, nearest=people[best], score=score, quality=quality, face=face, note=note
+    )
+
+
+_ANSWERS: Mapping[str, Answer] = {"same": "known", "different": "unknown", "cannot tell": "cannot tell"}
+
+
+def _in_order(faces: AlignedFaces, found: Mapping[str, Finding]) -> list[Finding]:
+    """Return the findings by photograph, with a line for each photograph that shows nobody."""
+    missed = {one.name: one for one in faces.missed}
+    by_photograph: dict[str, list[Finding]] = {name: [] for name in faces.num_found}
+    for finding in found.values():
+        by_photograph[finding.photograph].append(finding)
+    return [
+        finding
+        for name, there in by_photograph.items()
+        for finding in there or [Finding(photograph=name, answer=missed[name].reason, note=missed[name].detail)]
+    ]
