@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
 from marginface.errors import InputError
-from marginface.metrics import contiguous_folds, k_fold_accuracy, k_fold_decisions, wilson
+from marginface.metrics import (
+    contiguous_folds,
+    k_fold_accuracy,
+    k_fold_decisions,
+    magface_k_fold_accuracy,
+    wilson,
+)
 from tests.helpers import reference_metrics as slow
 from tests.helpers.scores import bells
 
@@ -92,3 +98,30 @@ def test_exact_thresholds_agree_with_a_loop():
 def test_folds_that_do_not_fit_are_refused(folds, message):
     with pytest.raises(InputError, match=message):
         k_fold_accuracy(np.arange(20) / 20, np.arange(20) > 9, folds, num_folds=30)
+
+
+def test_magfaces_convention_is_that_of_its_script_written_out():
+    rng = np.random.default_rng(3)
+    mated = np.arange(200) // 5 % 2 == 0
+    left = rng.normal(size=(200, 6)) + 1.5
+    right = np.where(mated[:, None], left + rng.normal(size=(200, 6)), rng.normal(size=(200, 6)) + 1.5)
+    folds = contiguous_folds(200)
+    grid, accuracies = np.arange(0, 4, 0.01), []
+    for fold in range(10):
+        train, test = folds != fold, folds == fold
+        mean = np.mean(np.concatenate([left[train], right[train]]), axis=0)
+        a, b = left - mean, right - mean
+        cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+        distance = np.arccos(np.clip(cosine, -1, 1)) / np.pi
+        best = int(np.argmax([np.mean((distance[train] < t) == mated[train]) for t in grid]))
+        accuracies.append(float(np.mean((distance[test] < grid[best]) == mated[test])))
+    found = magface_k_fold_accuracy(left.astype(np.float32), right.astype(np.float32), mated)
+    assert found.fold_accuracies == tuple(accuracies)
+    assert found.num_pairs == 200
+
+
+def test_magfaces_convention_refuses_embeddings_that_are_not_finite():
+    left = np.ones((20, 2))
+    left[3] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        magface_k_fold_accuracy(left, np.ones((20, 2)), np.arange(20) % 2)

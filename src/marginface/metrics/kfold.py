@@ -3,6 +3,10 @@
 Convention (insightface, AdaFace, MultiFace; LFW's own View 2): squared Euclid distance of unit vectors, d = 2 - 2c;
 thresholds 0, 0.01 ... 3.99; a pair matches when `d < threshold`; the first best threshold of the training folds, so the
 lowest of a plateau; mean and population standard deviation of the folds' accuracies; folds in pair order, not shuffled.
+
+MagFace's own script differs (`magface_k_fold_accuracy`): for each fold the mean of the other folds' embeddings, as the
+network gave them, is subtracted from all; the distance is arccos(cosine) / pi on the same thresholds. The shift changes
+which pairs are nearer, so neither number can be had from the other's scores.
 """
 
 from __future__ import annotations
@@ -79,22 +83,68 @@ def k_fold_accuracy(
         1.0
     """
     decisions = k_fold_decisions(scores, mated, folds, num_folds=num_folds, thresholds=thresholds)
-    sizes = np.bincount(decisions.fold_of_pair)
-    correct = np.bincount(decisions.fold_of_pair, weights=decisions.correct).astype(np.int64)
-    accuracies = correct / sizes
-    std = float(np.std(accuracies))
-    num_correct, num_pairs = int(correct.sum()), int(sizes.sum())
-    return KFoldAccuracy(
-        mean=float(np.mean(accuracies)),
-        std=std,
-        standard_error=std / (len(sizes) - 1) ** 0.5,
-        fold_accuracies=tuple(accuracies.tolist()),
-        fold_sizes=tuple(sizes.tolist()),
-        thresholds=decisions.thresholds,
-        num_correct=num_correct,
-        num_pairs=num_pairs,
-        interval=wilson(num_correct, num_pairs, confidence),
+    return _accuracy_of(decisions, confidence)
+
+
+def magface_k_fold_accuracy(
+    left: npt.ArrayLike,
+    right: npt.ArrayLike,
+    mated: npt.ArrayLike,
+    folds: npt.ArrayLike | None = None,
+    *,
+    num_folds: int = 10,
+    confidence: float = 0.95,
+) -> KFoldAccuracy:
+    """Return the k-fold accuracy by MagFace's convention, for comparison with its tables.
+
+    Args:
+        left: (N, D) embeddings as the network gave them, not normalised (MagFace adds no mirrored image).
+        right: (N, D) of the other side.
+        mated: (N,) true where both sides are one person.
+        folds: (N,) fold of each pair; None cuts the pair order into `num_folds` pieces.
+        num_folds: where `folds` is None.
+        confidence: of the interval.
+
+    Raises:
+        InputError: embeddings that are not finite or do not fit together, one kind of pairs absent, too few folds.
+    """
+    sides = [np.asarray(side, np.float64) for side in (left, right)]
+    if sides[0].ndim != 2 or sides[0].shape != sides[1].shape:
+        raise InputError(f"Both sides must be (N, D); got {sides[0].shape} and {sides[1].shape}.")
+    _, is_mated = checked(sides[0].sum(axis=1) + sides[1].sum(axis=1), mated)  # refuses what is not finite
+    fold_of_pair, count = _fold_numbers(folds, len(is_mated), num_folds)
+    sums = np.stack([(sides[0] + sides[1])[fold_of_pair == fold].sum(axis=0) for fold in range(count)])
+    sizes = np.bincount(fold_of_pair, minlength=count)
+    grid = np.arange(0, 4, 0.01)
+    correct, chosen = np.zeros(len(is_mated), np.bool_), []
+    for fold in range(count):
+        held_out = fold_of_pair == fold
+        mean = (sums.sum(axis=0) - sums[fold]) / (2 * (len(is_mated) - sizes[fold]))
+        distance = np.arccos(_shifted_cosines(sides[0], sides[1], mean)) / np.pi
+        first_match = np.searchsorted(grid, distance, side="right")
+        best = _first_best(first_match[~held_out], is_mated[~held_out], len(grid))
+        correct[held_out] = (first_match[held_out] <= best) == is_mated[held_out]
+        chosen.append(float(np.cos(np.pi * min(grid[best], 1.0))))
+    return _accuracy_of(FoldDecisions(correct, fold_of_pair, tuple(chosen)), confidence)
+
+
+def _shifted_cosines(
+    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64], mean: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the cosines of `left - mean` and `right - mean`, from products that need no shifted copy."""
+    square = mean @ mean
+    dots = np.einsum("pd,pd->p", left, right) - (left + right) @ mean + square
+    lengths = [np.einsum("pd,pd->p", side, side) - 2 * (side @ mean) + square for side in (left, right)]
+    cosines = dots / np.sqrt(np.maximum(lengths[0] * lengths[1], np.finfo(np.float64).tiny))
+    return np.asarray(np.clip(cosines, -1.0, 1.0))
+
+
+def _first_best(first_match: npt.NDArray[np.int64], mated: npt.NDArray[np.bool_], num_thresholds: int) -> int:
+    """Return the first threshold with most right decisions, given from which threshold on each pair matches."""
+    gained = np.bincount(first_match[mated], minlength=num_thresholds + 1) - np.bincount(
+        first_match[~mated], minlength=num_thresholds + 1
     )
+    return int(np.argmax(np.cumsum(gained)[:num_thresholds]))
 
 
 def k_fold_decisions(
@@ -111,6 +161,25 @@ def k_fold_decisions(
     if thresholds == "papers":
         return _on_the_papers_grid(values, is_mated, fold_of_pair, count)
     return _on_exact_thresholds(values, is_mated, fold_of_pair, count)
+
+
+def _accuracy_of(decisions: FoldDecisions, confidence: float) -> KFoldAccuracy:
+    sizes = np.bincount(decisions.fold_of_pair)
+    correct = np.bincount(decisions.fold_of_pair, weights=decisions.correct).astype(np.int64)
+    accuracies = correct / sizes
+    std = float(np.std(accuracies))
+    num_correct, num_pairs = int(correct.sum()), int(sizes.sum())
+    return KFoldAccuracy(
+        mean=float(np.mean(accuracies)),
+        std=std,
+        standard_error=std / (len(sizes) - 1) ** 0.5,
+        fold_accuracies=tuple(accuracies.tolist()),
+        fold_sizes=tuple(sizes.tolist()),
+        thresholds=decisions.thresholds,
+        num_correct=num_correct,
+        num_pairs=num_pairs,
+        interval=wilson(num_correct, num_pairs, confidence),
+    )
 
 
 def contiguous_folds(num_pairs: int, num_folds: int = 10) -> npt.NDArray[np.int64]:

@@ -24,9 +24,9 @@ class Comparisons:
     score: npt.NDArray[np.float32]
     """(P,) cosine in [-1, 1], higher is more alike; a match is `score >= threshold`."""
     mated: npt.NDArray[np.bool_]
-    left: npt.NDArray[np.int64]
+    left: npt.NDArray[np.integer]
     """(P,) positions in the embedding table."""
-    right: npt.NDArray[np.int64]
+    right: npt.NDArray[np.integer]
     identity_left: npt.NDArray[np.int64]
     """(P,) labels of the table."""
     identity_right: npt.NDArray[np.int64]

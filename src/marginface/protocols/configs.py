@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,25 @@ import numpy.typing as npt
 
 from marginface.protocols.generated import generated_pairs
 from marginface.protocols.pairs import Pairs, csv_pairs, lfw_pairs
+from marginface.protocols.settings import ProtocolSettings
+from marginface.records.record import RecordSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class LfwConfig:
+class _PairSettings(ProtocolSettings, ABC):
+    """A protocol whose pairs need keys and labels only."""
+
+    @abstractmethod
+    def pairs(self, keys: Sequence[str], labels: npt.NDArray[np.int64]) -> Pairs:
+        """Return pairs as positions in `keys`."""
+
+    def plan(self, source: RecordSource) -> Pairs:
+        """Return the pairs of a source."""
+        return self.pairs(source.keys, source.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LfwConfig(_PairSettings):
     """LFW's View 2, or another set in its format."""
 
     pairs_file: Path
@@ -28,7 +44,7 @@ class LfwConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CsvConfig:
+class CsvConfig(_PairSettings):
     """Pairs from a table of one's own."""
 
     pairs_file: Path
@@ -41,7 +57,7 @@ class CsvConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedConfig:
+class GeneratedConfig(_PairSettings):
     """All mated pairs of the source and a sample of its non-mated ones."""
 
     kind: Literal["generated"] = "generated"

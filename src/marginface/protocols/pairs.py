@@ -18,6 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups of people that are to be told apart in the results."""
+
+    names: tuple[str, ...]
+    of_image: npt.NDArray[np.int64]
+    """(N,) for each image of the source: a position in `names`, or -1."""
+
+
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Comparisons to make between the images of one source, by position."""
 
@@ -29,6 +38,8 @@ class Pairs:
     """(P,) true where both images show one person."""
     fold: npt.NDArray[np.int64] | None = None
     """(P,) for k-fold accuracy, or None where the protocol names none."""
+    groups: Groups | None = None
+    """Whom the protocol itself tells apart."""
 
     def __post_init__(self) -> None:
         columns = [self.left, self.right, self.mated] + ([] if self.fold is None else [self.fold])
@@ -45,6 +56,11 @@ class Pairs:
     @property
     def num_non_mated(self) -> int:
         return len(self) - self.num_mated
+
+    @property
+    def images(self) -> npt.NDArray[np.int64]:
+        """Positions of all images that are needed, ascending."""
+        return np.union1d(self.left, self.right)
 
     def identities(self, labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the labels of the left and the right side, each (P,), given the source's labels."""
@@ -95,7 +111,7 @@ def csv_pairs(path: str | Path, keys: Sequence[str], *, name: str = "csv") -> Pa
     Raises:
         InputError: no such file, a column missing, a value that does not fit (named by its line), or an unknown key.
     """
-    rows = _table(path)
+    rows = read_table(path)
     number, header = next(rows, (1, []))
     for column in ("left", "right", "mated"):
         if column not in header:
@@ -172,7 +188,8 @@ def _read_lines(path: str | Path) -> list[str]:
         raise InputError(f"{path}: this is not a text file; a file of pairs is.") from error
 
 
-def _table(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+def read_table(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, stripped values) of a table in commas or tabs, without empty lines and # comments."""
     lines = _read_lines(path)
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     delimiter = "\t" if numbered and "\t" in numbered[0][1] else ","

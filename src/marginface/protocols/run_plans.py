@@ -1,0 +1,193 @@
+"""Plans meet embeddings: templates are pooled and compared, galleries searched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from marginface.errors import InputError
+from marginface.metrics.identification import SearchScores
+from marginface.protocols.comparisons import Comparisons
+from marginface.protocols.gallery_probe import (
+    NOBODY,
+    Gallery,
+    Progress,
+    count_ahead,
+    mates_of,
+    search_gallery,
+)
+from marginface.protocols.pair_scores import pair_scores
+from marginface.protocols.plans import DistractorPlan, SearchPlan, TemplatePairs
+from marginface.protocols.templates import Pooled, PoolingConfig, Templates, pool, rows_of
+from marginface.records.embedding_table import EmbeddingTable
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What the searches of a plan gave, and what was left out of them."""
+
+    searches: tuple[SearchScores, ...]
+    num_missing_images: int
+    """That have no embedding."""
+    num_left_out: int
+    """Templates that had no other image."""
+
+
+def compare_templates(
+    table: EmbeddingTable, plan: TemplatePairs, *, keys: Sequence[str] | None = None, allow_missing: bool = False
+) -> tuple[Comparisons, EmbeddingTable]:
+    """Return the score of each pair of templates, and the templates as a table that the scores' positions speak of.
+
+    Args:
+        table: embeddings of the images.
+        plan: templates as positions in `keys`.
+        keys: of the source that the plan was made for; None where it was made for the table itself.
+        allow_missing: pool without images that the table lacks; pairs of templates without any are left out, counted.
+
+    Raises:
+        InputError: an image without an embedding (unless allowed), or no pair left.
+    """
+    pooled = pool(table, plan.templates, plan.pooling, keys=keys, allow_missing=allow_missing)
+    left, right, mated, num_left_out = plan.left, plan.right, plan.mated, 0
+    if not pooled.present.all():
+        kept = pooled.present[left] & pooled.present[right]
+        num_left_out = int(len(kept) - kept.sum())
+        left, right, mated = left[kept], right[kept], mated[kept]
+    if not len(left):
+        raise InputError(f"{plan.name}: there is no pair with both templates; nothing can be compared.")
+    templates = template_table(table, plan.templates, pooled, plan.pooling)
+    comparisons = Comparisons(
+        name=plan.name,
+        score=pair_scores(pooled.unit, left, right),
+        mated=mated,
+        left=left,
+        right=right,
+        identity_left=templates.labels[left],
+        identity_right=templates.labels[right],
+        num_left_out=num_left_out,
+    )
+    return comparisons, templates
+
+
+def template_table(
+    table: EmbeddingTable, templates: Templates, pooled: Pooled, pooling: PoolingConfig
+) -> EmbeddingTable:
+    """Return the templates as an embedding table of their own: keys are template ids, norms are 1."""
+    people, labels = np.unique(templates.person, return_inverse=True)
+    return EmbeddingTable(
+        vectors=pooled.unit,
+        norms=pooled.present.astype(np.float32),
+        keys=templates.names,
+        labels=labels.astype(np.int64),
+        identities=tuple(f"person {one}" for one in people.tolist()),
+        fingerprint=table.fingerprint,
+        meta={**table.meta, "pooling": pooling.letters, "missing_images": pooled.num_missing_images},
+    )
+
+
+def run_searches(
+    table: EmbeddingTable,
+    plan: SearchPlan,
+    *,
+    keys: Sequence[str] | None = None,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Return the scores of each of a plan's searches.
+
+    Templates of one image are read from the table a block at a time, so a gallery may be larger than memory.
+
+    Args:
+        table: embeddings of the images.
+        plan: templates as positions in `keys`.
+        keys: of the source that the plan was made for; None where it was made for the table itself.
+        allow_missing: leave out images that the table lacks, with templates that have no other; both are counted.
+        progress: called with (gallery entries searched, entries in all) of each search in turn.
+
+    Raises:
+        InputError: an image without an embedding (unless allowed), or a search without probes or gallery.
+    """
+    templates = plan.templates
+    if templates.are_single_images:
+        rows = rows_of(table, templates.image, keys)
+        used = np.isin(
+            np.arange(len(templates)), np.concatenate([np.append(s.probe, s.gallery) for s in plan.searches])
+        )
+        present, vectors = rows >= 0, table.vectors
+        missing = int((used & ~present).sum())
+        if missing and not allow_missing:
+            raise InputError(
+                f"{plan.name}: {missing:,} images have no embedding, perhaps being broken: repair them, or allow "
+                "missing images to have them left out and counted."
+            )
+    else:
+        pooled = pool(table, templates, plan.pooling, keys=keys, allow_missing=allow_missing)
+        rows, present, vectors = np.arange(len(templates)), pooled.present, pooled.unit
+        used, missing = np.ones(len(templates), np.bool_), pooled.num_missing_images
+
+    def entries(chosen: npt.NDArray[np.int64]) -> Gallery:
+        kept = chosen[present[chosen]]
+        return Gallery(vectors, rows[kept], templates.person[kept])
+
+    searches = tuple(
+        search_gallery(
+            search.name, entries(search.probe), entries(search.gallery), all_mates=plan.all_mates, progress=progress
+        )
+        for search in plan.searches
+    )
+    return SearchResult(searches, missing, int((used & ~present).sum()))
+
+
+def run_distractors(
+    table: EmbeddingTable,
+    plan: DistractorPlan,
+    *,
+    keys: Sequence[str] | None = None,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Return, for each number of distractors, the rank of every couple of images of one person.
+
+    Each couple is a search: one image is the probe, the other stands alone among the distractors. Arguments and errors
+    as in `run_searches`.
+    """
+    probe_rows, distractor_rows = (rows_of(table, one, keys) for one in (plan.probe, plan.distractor))
+    missing = int((probe_rows < 0).sum() + (distractor_rows[: plan.sizes[-1]] < 0).sum())
+    if missing and not allow_missing:
+        raise InputError(f"{plan.name}: {missing:,} images have no embedding; allow missing images to leave them out.")
+    kept = probe_rows >= 0
+    person, distractor_rows = plan.person[kept], distractor_rows[distractor_rows >= 0]
+    probes = Gallery(table.vectors, probe_rows[kept], person)
+    probe_unit = probes.unit(slice(None))
+    one, other = mates_of(person, person)
+    one, other = one[one != other], other[one != other]
+    if not len(one):
+        raise InputError(f"{plan.name}: nobody in the probe set has two images; there are no mates to find.")
+    score = pair_scores(probe_unit, one, other)
+    ahead, highest, searches, start = np.zeros(len(one), np.int64), np.full(len(person), -1, np.float32), [], 0
+    for size in np.unique(np.minimum(plan.sizes, len(distractor_rows))).tolist():
+        rows = distractor_rows[start:size]
+        added = count_ahead(
+            probe_unit,
+            Gallery(table.vectors, rows, np.full(len(rows), NOBODY)),
+            one,
+            score,
+            progress=progress,
+        )
+        ahead, highest, start = ahead + added.num_ahead, np.maximum(highest, added.highest), size
+        searches.append(
+            SearchScores(
+                name=f"{size:,} distractors",
+                person=person[one],
+                rank=1 + ahead,
+                mate_score=score,
+                non_mate_score=highest[one],
+                average_precision=None,
+                num_entries=size + 1,
+                num_distractors=size,
+            )
+        )
+    return SearchResult(tuple(searches), missing, missing)
