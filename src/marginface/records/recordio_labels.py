@@ -12,7 +12,7 @@ bounds are looked up in the labels of the images around them.
 from __future__ import annotations
 
 import logging
-import mmap
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from marginface.records.recordio_part import HEADER_BYTES, MAGIC, MAX_PART_BYTES
 logger = logging.getLogger(__name__)
 
 _EXACT = 2**24
+_MAX_LABEL = 2**24
 _ROUNDING = 8
 """Keys below 2^27 are off by this at most once they are float32."""
 _IDENTITY_BYTES = 8 + HEADER_BYTES + 8
@@ -192,16 +193,14 @@ def gathered_labels(rec: FileAt, index: RecordIndex, entries: npt.NDArray[np.int
     Raises:
         InputError: a damaged record, named by its key and place, or a label that is no whole number.
     """
+    if os.path.getsize(rec.path) != rec.size:
+        raise InputError(f"{rec.where} changed after it was opened; start again.")
     labels = np.empty(len(entries), np.float32)
-    with open(rec.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if len(data) != rec.size:
-            raise InputError(f"{rec.where} changed after it was opened; start again.")
-        words = np.frombuffer(data, "<u4", len(data) // 4)
-        for start in range(0, len(entries), _CHUNK):
-            part = entries[start : start + _CHUNK]
-            labels[start : start + _CHUNK] = _labels_at(rec, index, part, words)
-        del words  # the map cannot be closed while it is looked at
-    wrong = np.flatnonzero(~((labels >= 0) & (labels <= _EXACT) & (labels == np.floor(labels))))
+    words = np.memmap(rec.path, "<u4", mode="r", shape=(rec.size // 4,)) if rec.size >= 4 else np.zeros(1, np.uint32)
+    for start in range(0, len(entries), _CHUNK):
+        part = entries[start : start + _CHUNK]
+        labels[start : start + _CHUNK] = _labels_at(rec, index, part, words)
+    wrong = np.flatnonzero(~((labels >= 0) & (labels <= _MAX_LABEL) & (labels == np.floor(labels))))
     if wrong.size:
         name = name_of(index, int(entries[wrong[0]]))
         raise InputError(f"{rec.where}: {name} has the label {labels[wrong[0]]}; whole numbers from 0 are expected.")
