@@ -24,6 +24,7 @@ VERBS = {
     "degrade": ("marginface.cli.degrade", "write a blurred, low-resolution or compressed copy of a data set"),
     "data describe": ("marginface.cli.data_describe", "say what a data set holds, and what is wrong with it"),
     "data doctor": ("marginface.cli.data_doctor", "find copies, wrong names and shared people in a data set"),
+    "data align": ("marginface.cli.data_align", "find and align the faces of a folder of photographs"),
     "data fetch": ("marginface.cli.data_fetch", "download a public data set and turn it into records"),
     "head export": ("marginface.cli.head_export", "write a run's head: weights, and one template a person"),
     "config show": ("marginface.cli.config_show", "print a recipe with every setting resolved"),

@@ -11,7 +11,7 @@ import numpy as np
 from marginface.curation.copies import exact_copies, near_copies
 from marginface.curation.findings import KINDS, Finding
 from marginface.curation.names import one_person, two_people, wrong_names
-from marginface.curation.people import Marks, direction_sums, marks, neighbours, unit_rows
+from marginface.curation.people import Marks, Neighbours, direction_sums, marks, neighbours, unit_rows
 from marginface.curation.prints import Prints
 from marginface.errors import InputError
 from marginface.records.embedding_table import EmbeddingTable
@@ -46,6 +46,8 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     """By kind in the order of `KINDS`, the surest first."""
     marks: Marks
+    near: Neighbours
+    """Where each image of the table stands."""
     num_images: int
     num_people: int
 
@@ -104,6 +106,7 @@ def examine(
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda f: (order.index(f.kind), -_sureness(f)))),
         marks=found_marks,
+        near=near,
         num_images=len(table),
         num_people=len(names),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from marginface.errors import InputError
 from marginface.records.embedding_table import EmbeddingTable
@@ -153,14 +154,32 @@ def marks(
     halves = _halves(table, rng)
     between = _strange_halves(halves, rng, num_drawn)
     same = np.einsum("cd,cd->c", halves[0], halves[1]) if len(halves[0]) else np.empty(0, np.float32)
-    far = float(np.quantile(between, 1 - stranger_rate)) if between.size else 1.0
-    farthest = float(np.quantile(between, 1 - stranger_rate / 100)) if between.size else 1.0
     return Marks(
-        stranger=float(np.quantile(to_strangers, 1 - stranger_rate)),
+        stranger=reached_by(to_strangers, stranger_rate),
         typical=float(np.quantile(right, typical_rate)),
-        stranger_centres=far,
-        same_centres=max(float(np.quantile(same, typical_rate)), farthest) if same.size else 1.0,
+        stranger_centres=reached_by(between, stranger_rate),
+        same_centres=max(float(np.quantile(same, typical_rate)), reached_by(between, stranger_rate / 100))
+        if same.size
+        else 1.0,
     )
+
+
+def reached_by(scores: Floats, rate: float) -> float:
+    """Return the score that a share of `rate` of strangers reaches; 1 where there are no scores.
+
+    The quantile, but no more than what a normal distribution of the same median and median deviation reaches at a
+    hundredth of the rate. Among few people the couples that are one person under two names would set the mark
+    otherwise; real strangers' tails are heavier than normal, though by less than that.
+
+    Args:
+        scores: comparisons of what most names say are strangers.
+        rate: 0..1.
+    """
+    if not scores.size:
+        return 1.0
+    median = float(np.median(scores))
+    deviation = 1.4826 * float(np.median(np.abs(scores - median)))
+    return min(float(np.quantile(scores, 1 - rate)), median + deviation * float(ndtri(1 - rate / 100)))
 
 
 def _halves(table: EmbeddingTable, rng: np.random.Generator) -> tuple[Floats, Floats]:
