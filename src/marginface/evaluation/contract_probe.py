@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marginface.errors import InputError
 from marginface.evaluation.embed import Flip, embed_records
 from marginface.models import FaceModel
-from marginface.protocols import ProtocolConfig, compare
+from marginface.protocols import Pairs, ProtocolConfig, compare
 from marginface.records.record import RecordSource
 from marginface.records.select import subset
 
@@ -62,8 +63,10 @@ def probe_contracts(
         num_workers: processes that decode.
         progress: called with (contract, images done, images in all).
     """
-    pairs = protocol.pairs(source.keys, source.labels)
-    images = subset(source, np.union1d(pairs.left, pairs.right))
+    pairs = protocol.plan(source)
+    if not isinstance(pairs, Pairs):
+        raise InputError(f"{protocol.kind}: contracts are told apart by pairs of images; choose a protocol of pairs.")
+    images = subset(source, pairs.images)
     results = []
     for order, values in CONTRACTS:
         contract = dataclasses.replace(model.contract, colour_order=order, value_range=values)  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ def _plot(diagnosis: Diagnosis) -> Plot:
             )
         axes.set_xlabel("Cosine of an image to the centre of a name")
         axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-        axes.legend(loc="upper right", fontsize=8.5)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8.5, borderpad=0.1)
         return finish(
             figure,
             name="names",

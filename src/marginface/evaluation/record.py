@@ -11,6 +11,7 @@ import numpy as np
 from marginface.config import dump
 from marginface.metrics import (
     Interval,
+    KFoldAccuracy,
     OperatingPoint,
     VerificationSummary,
     error_rates,
@@ -18,10 +19,11 @@ from marginface.metrics import (
     support_sentence,
 )
 
+from .group_rates import differential_record
 from .pair_strips import hardest
 
 if TYPE_CHECKING:
-    from .run import Evaluation
+    from .comparison import Evaluation
 
 STRIP_LENGTH = 12
 """Hardest pairs of each kind."""
@@ -47,7 +49,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
             "mated": summary.num_mated,
             "non_mated": summary.num_non_mated,
             "identities": summary.num_identities,
-            "images": len(np.union1d(comparisons.left, comparisons.right)),
+            "images": evaluation.num_images,
             "broken": len(table.meta.get("broken", ())),
             "pairs_left_out": comparisons.num_left_out,
         },
@@ -55,6 +57,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
         "interval_method": _interval_method(summary),
         "eer": eer_of(summary),
         "accuracy": accuracy_of(summary),
+        "accuracy_magface": k_fold_record(evaluation.magface_accuracy),
         "operating_points": points,
         "headline_point": headline,
         "area_under_roc": summary.area_under_roc,
@@ -69,6 +72,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
         "norms": _norms(evaluation),
         "hardest": _hardest(evaluation, headline),
         "broken": list(table.meta.get("broken", ())),
+        "groups": None if evaluation.groups is None else differential_record(evaluation.groups),
         "provenance": dict(evaluation.provenance),
     }
 
@@ -86,7 +90,14 @@ def eer_of(summary: VerificationSummary) -> dict[str, Any]:
 
 def accuracy_of(summary: VerificationSummary) -> dict[str, Any] | None:
     """Return the k-fold accuracy of a summary as an estimate with its folds, or None where there are none."""
-    accuracy = summary.accuracy
+    record = k_fold_record(summary.accuracy)
+    if record is None:
+        return None
+    return {**record, "trivial": max(summary.num_mated, summary.num_non_mated) / summary.num_pairs}
+
+
+def k_fold_record(accuracy: KFoldAccuracy | None) -> dict[str, Any] | None:
+    """Return a k-fold accuracy as an estimate with its folds."""
     if accuracy is None:
         return None
     return {
@@ -94,7 +105,6 @@ def accuracy_of(summary: VerificationSummary) -> dict[str, Any] | None:
         "correct": accuracy.num_correct,
         "trials": accuracy.num_pairs,
         "folds": len(accuracy.fold_accuracies),
-        "trivial": max(summary.num_mated, summary.num_non_mated) / summary.num_pairs,
         "std": accuracy.std,
         "standard_error": accuracy.standard_error,
         "fold_accuracies": list(accuracy.fold_accuracies),

@@ -1,180 +1,88 @@
-"""Judge an embedder on strangers: records -> embeddings -> comparisons -> numbers, with where they come from."""
+"""Judge an embedder on strangers: records -> embeddings -> comparisons or searches -> numbers, and where from."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Annotated, Any
+from pathlib import Path
 
 import numpy as np
 
-from marginface.config import by_kind
 from marginface.distributed import Ranks
-from marginface.metrics import VerificationSummary
-from marginface.protocols import PROTOCOLS, Comparisons, Pairs, ProtocolConfig, compare
+from marginface.errors import InputError
+from marginface.metrics import KFoldAccuracy, magface_k_fold_accuracy
+from marginface.protocols import Comparisons, DistractorPlan, Groups, Pairs, Plan, SearchPlan, TemplatePairs, compare
+from marginface.protocols.differential import read_groups
+from marginface.protocols.run_plans import compare_templates
 from marginface.records.embedding_table import EmbeddingTable
-from marginface.records.open import open_records
 from marginface.records.record import RecordSource
 from marginface.records.select import subset
 
-from . import words
-from .embed import Embedder, Flip, Progress, embed_records
-from .record import accuracy_of, contract_words, eer_of, evaluation_record
+from .comparison import Evaluation, EvaluationResult
+from .embed import Embedder, Progress, embed_records
+from .group_rates import judge_groups
+from .identify import Identification, identify
+from .record import contract_words
+from .saved import SavedEmbeddings
+from .settings import EvaluationConfig
 
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """What to judge on, and how."""
-
-    name: str
-    """What tables, logs and the report call it: `lfw`."""
-    data: str
-    """Aligned faces of people who were not in training, as `open_records` takes them."""
-    protocol: Annotated[ProtocolConfig, by_kind("protocol", PROTOCOLS)]
-    flip: Flip = "sum"
-    """`sum` adds the mirrored image's embedding, as published tables do; `none` takes half the time."""
-    fmr_targets: tuple[float, ...] = (1e-2, 1e-3, 1e-4)
-    """False match rates, 0..1, at which the FNMR is given where the data supports them."""
-    num_replicates: int = 1000
-    """Resamplings of the people for the intervals; 0 leaves Wilson's alone, which take pairs for independent."""
-    seed: int = 0
-    """Of the resampling."""
-    skip_broken: bool = False
-    """Leave out images that cannot be decoded, with their pairs, and count both, rather than stop."""
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("name is empty; give the evaluation a short name such as lfw.")
-        outside = [rate for rate in self.fmr_targets if not 0 < rate < 1]
-        if outside:
-            raise ValueError(f"fmr_targets: {outside[0]:g} is not a rate; give values between 0 and 1, such as 1e-3.")
-        if len(set(self.fmr_targets)) != len(self.fmr_targets):
-            raise ValueError(f"fmr_targets {list(self.fmr_targets)} names a rate twice.")
-        if self.num_replicates < 0:
-            raise ValueError(f"num_replicates is {self.num_replicates}; give 0 or more.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationResult:
-    """The short form for a training log."""
-
-    name: str
-    sentence: str
-    """`lfw: accuracy 97.3 % [96.8, 97.7], EER 2.9 % [2.4, 3.4]`."""
-    fields: Mapping[str, Any]
-    """`name`, and `accuracy`, `eer` with `_low` and `_high`; rates in 0..1, None where there are no folds."""
-    ranking_score: float
-    """Higher is better: ten-fold accuracy where there are folds and about as many pairs of either kind, or 1 - EER."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Evaluation:
-    """One system judged on one set of comparisons, with all that the numbers rest on."""
-
-    system: str
-    """The name of what was judged: a row of the table."""
-    description: str
-    config: EvaluationConfig
-    summary: VerificationSummary
-    comparisons: Comparisons
-    table: EmbeddingTable
-    provenance: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """What it was judged on."""
-        return self.config.name
-
-    @property
-    def result(self) -> EvaluationResult:
-        """The short form."""
-        eer, accuracy = self.summary.equal_error_rate, self.summary.accuracy
-        found = accuracy_of(self.summary)
-        telling = None if words.lopsided({"accuracy": found}) else found
-        fields: dict[str, Any] = {"name": self.name}
-        for word, value, interval in (
-            ("accuracy", accuracy and accuracy.mean, accuracy and accuracy.interval),
-            ("eer", eer.value, eer.interval),
-        ):
-            fields[word] = value
-            fields[f"{word}_low"] = interval.low if interval else None
-            fields[f"{word}_high"] = interval.high if interval else None
-        return EvaluationResult(
-            name=self.name,
-            sentence=words.one_line(self.name, accuracy=telling, eer=eer_of(self.summary)),
-            fields=fields,
-            ranking_score=1.0 - eer.value if telling is None else telling["value"],
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record: plain values, see `record.py`."""
-        return evaluation_record(self)
+__all__ = [
+    "Evaluation",
+    "EvaluationConfig",
+    "EvaluationResult",
+    "Identification",
+    "evaluate",
+    "evaluate_systems",
+    "judge_systems",
+]
 
 
 def evaluate(
-    embedder: Embedder,
+    embedder: Embedder | SavedEmbeddings,
     config: EvaluationConfig,
     *,
     system: str | None = None,
     description: str | None = None,
     source: RecordSource | None = None,
-    pairs: Pairs | None = None,
+    plan: Plan | None = None,
     table: EmbeddingTable | None = None,
     batch_size: int = 64,
     num_workers: int = 0,
     command: str = "",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Return an embedder's evaluation. Only images that stand in a pair are embedded.
+    """Return an embedder's evaluation on comparisons of images or of templates. Only what is compared is embedded.
 
     Args:
-        embedder: a `FaceModel` or a baseline.
+        embedder: a `FaceModel`, a baseline or saved embeddings.
         config: data, protocol and what to report.
         system: name of the row; the embedder's unless given.
         description: what the system is, a short sentence; the embedder's if it has one.
         source: the records of `config.data`, where they are open already.
-        pairs: the protocol's pairs over `source`, where they are made already.
-        table: the embedder's vectors for the images of the pairs, where they are made already.
+        plan: the protocol's plan over `source`, where it is made already.
+        table: the embedder's vectors for the images of the plan, where they are made already.
         batch_size: images a step.
         num_workers: processes that decode.
         command: what was typed, for the record.
         progress: called with (images done, images in all).
 
     Raises:
-        InputError: data or pairs that cannot be used.
+        InputError: data or pairs that cannot be used, or a protocol of searches (`judge_systems` takes those too).
     """
-    source = open_records(config.data) if source is None else source
-    pairs = config.protocol.pairs(source.keys, source.labels) if pairs is None else pairs
-    if table is None:
-        table = _embed_pairs(
-            embedder, config, source, pairs, batch_size=batch_size, num_workers=num_workers, progress=progress
+    source = config.protocol.open(config.data) if source is None else source
+    plan = config.protocol.plan(source) if plan is None else plan
+    if isinstance(plan, SearchPlan | DistractorPlan):
+        raise InputError(
+            f"{config.name}: {plan.name} searches galleries, and here only comparisons are judged; "
+            "`marginface evaluate` judges searches too."
         )
-    comparisons = compare(table, pairs, keys=source.keys, allow_missing=config.skip_broken)
-    summary = comparisons.summarise(
-        fmr_targets=config.fmr_targets, num_replicates=config.num_replicates, seed=config.seed
-    )
-    return Evaluation(
-        system=embedder.name if system is None else system,
-        description=_described(embedder) if description is None else description,
-        config=config,
-        summary=summary,
-        comparisons=comparisons,
-        table=table,
-        provenance={
-            "data": source.location,
-            "protocol": f"{comparisons.name}, {len(comparisons):,} comparisons",
-            "flip": "embeddings of the image and of its mirror image added" if config.flip == "sum" else "none",
-            "input": contract_words(embedder.contract),
-            "embedding": f"{embedder.embedding_dim} values",
-            "resampling": f"{summary.num_replicates:,} replicates over people, seed {config.seed}",
-            "software": f"marginface {metadata.version('marginface')}, Python {platform.python_version()}",
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command,
-        },
-    )
+    if table is None:
+        table = _embedded(
+            embedder, config, source, plan, batch_size=batch_size, num_workers=num_workers, progress=progress
+        )
+    return _judge_comparisons(embedder, config, source, plan, table, system, description, command)
 
 
 def evaluate_systems(
@@ -190,7 +98,40 @@ def evaluate_systems(
     progress: Callable[[str, int, int], None] | None = None,
     ranks: Ranks | None = None,
 ) -> list[Evaluation]:
-    """Return the evaluations of several systems on the very same pairs, in their order.
+    """Return the evaluations of several systems on the very same comparisons; as `judge_systems`, without searches."""
+    judged = judge_systems(
+        embedders,
+        config,
+        names=names,
+        descriptions=descriptions,
+        source=source,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        command=command,
+        progress=progress,
+        ranks=ranks,
+    )
+    evaluations = [one for one in judged if isinstance(one, Evaluation)]
+    if len(evaluations) < len(judged):
+        raise InputError(f"{config.name}: {config.protocol.kind} searches galleries; here only comparisons are judged.")
+    return evaluations
+
+
+def judge_systems(
+    embedders: Sequence[Embedder | SavedEmbeddings],
+    config: EvaluationConfig,
+    *,
+    names: Sequence[str] | None = None,
+    descriptions: Sequence[str | None] | None = None,
+    source: RecordSource | None = None,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    keep_embeddings: Path | None = None,
+    command: str = "",
+    progress: Callable[[str, int, int], None] | None = None,
+    ranks: Ranks | None = None,
+) -> list[Evaluation | Identification]:
+    """Return how several systems do on the very same comparisons or searches, in their order.
 
     Several ranks share the embedding; the first judges, and the others return an empty list.
 
@@ -202,20 +143,24 @@ def evaluate_systems(
         source: the records of `config.data`, where they are open already.
         batch_size: images a step.
         num_workers: processes that decode.
+        keep_embeddings: folder for the last system's embeddings, so that it can be judged again without embedding.
         command: what was typed, for the record.
-        progress: called with (system's name, images done, images in all), those of this rank.
+        progress: called with (what is being done, how much is done, how much there is), by this rank.
         ranks: all of which call this together; None is this process alone.
+
+    Raises:
+        InputError: data or a protocol that cannot be used.
     """
-    source = open_records(config.data) if source is None else source
-    pairs = config.protocol.pairs(source.keys, source.labels)
+    source = config.protocol.open(config.data) if source is None else source
+    plan = config.protocol.plan(source)
     rows = [e.name for e in embedders] if names is None else list(names)
     texts = [None] * len(rows) if descriptions is None else list(descriptions)
     tables = [
-        _embed_pairs(
+        _embedded(
             embedder,
             config,
             source,
-            pairs,
+            plan,
             batch_size=batch_size,
             num_workers=num_workers,
             progress=_named(progress, row),
@@ -225,29 +170,121 @@ def evaluate_systems(
     ]
     if ranks is not None and not ranks.is_first:
         return []
-    return [
-        evaluate(
-            embedder, config, system=row, description=text, source=source, pairs=pairs, table=table, command=command
+    if keep_embeddings is not None:
+        tables[-1].save(keep_embeddings)
+    judged: list[Evaluation | Identification] = []
+    for embedder, row, text, table in zip(embedders, rows, texts, tables, strict=True):
+        if not isinstance(plan, SearchPlan | DistractorPlan):
+            judged.append(_judge_comparisons(embedder, config, source, plan, table, row, text, command))
+            continue
+        judged.append(
+            identify(
+                table,
+                plan,
+                config,
+                system=row,
+                description=_described(embedder) if text is None else text,
+                provenance=_provenance(embedder, config, source, plan, command, f"{plan.name}, searches"),
+                keys=tuple(source.keys),
+                progress=_named(progress, f"searching with {row}"),
+            )
         )
-        for embedder, row, text, table in zip(embedders, rows, texts, tables, strict=True)
-    ]
+    return judged
 
 
-def _embed_pairs(
-    embedder: Embedder,
+def _judge_comparisons(
+    embedder: Embedder | SavedEmbeddings,
     config: EvaluationConfig,
     source: RecordSource,
-    pairs: Pairs,
+    plan: Pairs | TemplatePairs,
+    table: EmbeddingTable,
+    system: str | None,
+    description: str | None,
+    command: str,
+) -> Evaluation:
+    if isinstance(plan, TemplatePairs):
+        comparisons, compared = compare_templates(table, plan, keys=source.keys, allow_missing=config.skip_broken)
+    else:
+        comparisons, compared = compare(table, plan, keys=source.keys, allow_missing=config.skip_broken), table
+    summary = comparisons.summarise(
+        fmr_targets=config.fmr_targets, num_replicates=config.num_replicates, seed=config.seed
+    )
+    groups = _groups(config, source, plan)
+    made = f"{comparisons.name}, {len(comparisons):,} comparisons"
+    return Evaluation(
+        system=embedder.name if system is None else system,
+        description=_described(embedder) if description is None else description,
+        config=config,
+        summary=summary,
+        comparisons=comparisons,
+        table=compared,
+        provenance={
+            **_provenance(embedder, config, source, plan, command, made),
+            "resampling": f"{summary.num_replicates:,} replicates over people, seed {config.seed}",
+        },
+        num_images=len(np.union1d(comparisons.left, comparisons.right)) if isinstance(plan, Pairs) else len(table),
+        magface_accuracy=_magface_accuracy(table, comparisons) if config.magface_ten_fold else None,
+        groups=None if groups is None else judge_groups(comparisons, compared.keys, source.keys, groups, config),
+    )
+
+
+def _groups(config: EvaluationConfig, source: RecordSource, plan: Pairs | TemplatePairs) -> Groups | None:
+    """Return the groups of a table, or else those of the protocol."""
+    if config.groups is None:
+        return plan.groups if isinstance(plan, Pairs) else None
+    if not isinstance(plan, Pairs):
+        raise InputError(f"{config.name}: groups are of pairs of images; {plan.name} compares templates.")
+    return read_groups(config.groups, source.keys, source.identities, source.labels)
+
+
+def _magface_accuracy(table: EmbeddingTable, comparisons: Comparisons) -> KFoldAccuracy:
+    if comparisons.fold is None:
+        raise InputError(f"magface_ten_fold: {comparisons.name} names no folds.")
+    return magface_k_fold_accuracy(
+        table.vectors[comparisons.left], table.vectors[comparisons.right], comparisons.mated, comparisons.fold
+    )
+
+
+def _provenance(
+    embedder: Embedder | SavedEmbeddings,
+    config: EvaluationConfig,
+    source: RecordSource,
+    plan: Plan,
+    command: str,
+    made: str,
+) -> dict[str, str]:
+    pooling = getattr(plan, "pooling", None)
+    letters = {} if pooling is None else {"pooling": f"{pooling.letters}F{2 if config.flip == 'sum' else 1}"}
+    return {
+        "data": source.location,
+        "protocol": made,
+        **letters,
+        "flip": "embeddings of the image and of its mirror image added" if config.flip == "sum" else "none",
+        "input": embedder.made_from if isinstance(embedder, SavedEmbeddings) else contract_words(embedder.contract),
+        "embedding": f"{embedder.embedding_dim} values",
+        "software": f"marginface {metadata.version('marginface')}, Python {platform.python_version()}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+    }
+
+
+def _embedded(
+    embedder: Embedder | SavedEmbeddings,
+    config: EvaluationConfig,
+    source: RecordSource,
+    plan: Plan,
     *,
     batch_size: int,
     num_workers: int,
     progress: Progress | None,
     ranks: Ranks | None = None,
 ) -> EmbeddingTable:
-    """Return the embeddings of the images that stand in a pair."""
+    """Return the embeddings of the images that a plan needs."""
+    if isinstance(embedder, SavedEmbeddings):
+        return embedder.table_for(config.flip)
     return embed_records(
         embedder,
-        subset(source, np.union1d(pairs.left, pairs.right)),
+        subset(source, plan.images),
         flip=config.flip,
         batch_size=batch_size,
         num_workers=num_workers,
@@ -257,7 +294,7 @@ def _embed_pairs(
     )
 
 
-def _described(embedder: Embedder) -> str:
+def _described(embedder: Embedder | SavedEmbeddings) -> str:
     """Return what a baseline says of itself, or what a model's card says."""
     return str(getattr(embedder, "description", "") or getattr(getattr(embedder, "card", None), "description", ""))
 
