@@ -71,6 +71,7 @@ def evaluation(
         summary=comparisons.summarise(fmr_targets=fmr_targets, num_replicates=50),
         comparisons=comparisons,
         table=table,
+        num_images=len(np.union1d(left, right)),
         provenance={"data": "folder:faces", "flip": "none", "command": "marginface evaluate run --protocol lfw"},
     )
 

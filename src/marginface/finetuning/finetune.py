@@ -116,8 +116,8 @@ def finetune(
     before = load_model(resolve_model_folder(config.start.model))
     source = open_records(config.data.source)
     if plan.verification is not None:  # a wrong path should show now, not after training
-        judged = open_records(plan.verification.data)
-        plan.verification.protocol.pairs(judged.keys, judged.labels)
+        judged = plan.verification.protocol
+        judged.plan(judged.open(plan.verification.data))
     split = split_staff(source, test_share=plan.test_share, unknown_share=plan.unknown_share, seed=plan.seed)
     store_split(split, source, out / "split")
     run = RunFolder(out / "run")

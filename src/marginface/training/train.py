@@ -5,11 +5,8 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from marginface.distributed import Ranks, default_device, joined_ranks, together
@@ -64,13 +61,8 @@ def open_training_records(config: TrainConfig, *, world_size: int) -> RecordSour
         )
     refuse_warm_start(config)
     for evaluation in config.evaluations:  # a wrong path should show now, not after the first epoch
-        evaluation.protocol.pairs(*_keys_and_labels(evaluation.data))
+        evaluation.protocol.plan(evaluation.protocol.open(evaluation.data))
     return records
-
-
-def _keys_and_labels(source: str) -> tuple[Sequence[str], npt.NDArray[np.int64]]:
-    records = open_records(source)
-    return records.keys, records.labels
 
 
 def provenance(run: TrainingRun, command: str) -> dict[str, object]:

@@ -1,0 +1,168 @@
+"""Judge an embedder on searches: what probes find in galleries, as numbers with where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marginface.config import dump
+from marginface.metrics import IdentificationRates, IdentificationSummary, identification_summary
+from marginface.metrics.replicates import CountedRate
+from marginface.protocols.gallery_probe import Progress
+from marginface.protocols.plans import DistractorPlan, SearchPlan
+from marginface.protocols.run_plans import SearchResult, run_distractors, run_searches
+from marginface.records.embedding_table import EmbeddingTable
+
+if TYPE_CHECKING:
+    from .settings import EvaluationConfig
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Identification:
+    """One system judged on the searches of one protocol, with all that the numbers rest on."""
+
+    system: str
+    """The name of what was judged: a row of the table."""
+    description: str
+    config: EvaluationConfig
+    summary: IdentificationSummary
+    result: SearchResult
+    table: EmbeddingTable
+    counts: Mapping[str, int]
+    notes: tuple[str, ...]
+    provenance: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What it was judged on."""
+        return self.config.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain values; `json.dumps(..., allow_nan=False)` takes it."""
+        summary = self.summary
+        return {
+            "format": "marginface.identification/1",
+            "system": {
+                "name": self.system,
+                "description": self.description,
+                "fingerprint": self.table.fingerprint,
+            },
+            "protocol": {"name": self.name, **dump(self.config.protocol)},
+            "counts": {
+                "people": summary.num_people,
+                "images": len(self.table),
+                "missing_images": self.result.num_missing_images,
+                "left_out": self.result.num_left_out,
+                **self.counts,
+            },
+            "confidence": summary.confidence,
+            "convention": _convention(summary),
+            "galleries": [rates_record(one) for one in summary.galleries],
+            "average": None if summary.average is None else rates_record(summary.average),
+            "caveats": [*summary.caveats, *self.notes],
+            "provenance": dict(self.provenance),
+        }
+
+
+def identify(
+    table: EmbeddingTable,
+    plan: SearchPlan | DistractorPlan,
+    config: EvaluationConfig,
+    *,
+    system: str,
+    description: str,
+    provenance: Mapping[str, str],
+    keys: tuple[str, ...] | None = None,
+    progress: Progress | None = None,
+) -> Identification:
+    """Return a table's identification on a plan.
+
+    Args:
+        table: embeddings of the plan's images.
+        plan: what is searched where.
+        config: rates and resampling.
+        system: name of the row.
+        description: what the system is.
+        provenance: where the numbers come from.
+        keys: of the source that the plan was made for.
+        progress: called with (gallery entries searched, entries in all).
+
+    Raises:
+        InputError: missing images (unless `config.skip_broken`), or searches that cannot be judged.
+    """
+    run = run_searches if isinstance(plan, SearchPlan) else run_distractors
+    result = run(table, plan, keys=keys, allow_missing=config.skip_broken, progress=progress)  # type: ignore[arg-type]
+    summary = identification_summary(
+        result.searches,
+        ranks=plan.ranks,
+        fpir_targets=config.fpir_targets,
+        max_rank=config.max_rank,
+        average=isinstance(plan, SearchPlan) and plan.average,
+        num_replicates=config.num_replicates,
+        seed=config.seed,
+    )
+    return Identification(
+        system=system,
+        description=description,
+        config=config,
+        summary=summary,
+        result=result,
+        table=table,
+        counts=plan.counts if isinstance(plan, DistractorPlan) else {},
+        notes=plan.notes,
+        provenance=provenance,
+    )
+
+
+def rates_record(rates: IdentificationRates) -> dict[str, Any]:
+    """Return the rates of a gallery, or of their average, as plain values."""
+    return {
+        "name": rates.name,
+        "mated_searches": rates.num_mated,
+        "non_mated_searches": rates.num_non_mated,
+        "entries": rates.num_entries,
+        "distractors": rates.num_distractors,
+        "ranks": [{"rank": one.rank, **rate_record(one.rate)} for one in rates.ranks],
+        "mean_average_precision": _or_none(rates.mean_average_precision),
+        "fnir_at_fpir": [
+            {
+                "target_fpir": point.target_fpir,
+                "support": point.support,
+                "expected_false_positives": point.expected_false_positives,
+                "thresholds": list(point.thresholds),
+                "achieved_fpir": _or_none(point.achieved_fpir),
+                "fnir": _or_none(point.fnir),
+            }
+            for point in rates.points
+        ],
+        "cmc": {"rank": [k for k, _ in rates.cmc], "share": [share for _, share in rates.cmc]},
+    }
+
+
+def rate_record(rate: CountedRate) -> dict[str, Any]:
+    """Return a counted rate as an estimate, as `words` prints them."""
+    return {
+        "value": rate.value,
+        "low": rate.interval.low,
+        "high": rate.interval.high,
+        "successes": rate.successes,
+        "trials": rate.trials,
+        "method": rate.interval.method,
+    }
+
+
+def _or_none(rate: CountedRate | None) -> dict[str, Any] | None:
+    return None if rate is None else rate_record(rate)
+
+
+def _convention(summary: IdentificationSummary) -> str:
+    level = f"{100 * summary.confidence:g} %"
+    rank = "whatever its rank" if summary.max_rank is None else f"and among the first {summary.max_rank}"
+    return (
+        "A mate's rank is one more than the other people's entries that score at least as high; ties count against it. "
+        "FPIR is the share of non-mated searches whose highest score reaches the threshold; FNIR that of mated "
+        f"searches whose best mate is not above it {rank}. Rates are averaged over galleries where there are several. "
+        f"Intervals are {level}: at each end the wider of Wilson's and of {summary.num_replicates:,} resamplings of "
+        "the probes' people; the galleries stay as they are."
+    )
