@@ -22,6 +22,7 @@ _WHERE = {
     "embed_records": "marginface.evaluation.embed",
     "evaluate": "marginface.evaluation.run",
     "write_report": "marginface.evaluation.report",
+    "Gallery": "marginface.search.gallery",
     "train": "marginface.training.train",
     "detect_and_align": "marginface.recognition",
     "open_detector": "marginface.recognition",

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.models.face_embeddings import FaceEmbeddings
 from marginface.models.face_model import FaceModel
 from marginface.records.embedding_table import EmbeddingTable
 from marginface.search.approximate import IndexConfig, Recall, measure_recall, queries_at
@@ -26,7 +27,7 @@ from marginface.search.names import clean_name
 from marginface.search.open_store import create_store, exists, open_store
 from marginface.search.operating_point import search_point
 from marginface.search.results import AuditReport, Removal, SearchResult
-from marginface.search.settings import Candidate, EnrolmentPolicy, GallerySettings, Person, Vectors, new_id
+from marginface.search.settings import Candidate, EnrolmentPolicy, GallerySettings, Person, new_id
 
 DEFAULT_FMR = 1e-4
 PEOPLE_A_WRITE = 256
@@ -111,7 +112,7 @@ class Gallery:
     def enrol(
         self,
         name: str,
-        vectors: npt.ArrayLike,
+        vectors: npt.ArrayLike | FaceEmbeddings,
         *,
         qualities: npt.ArrayLike | None = None,
         crops: Sequence[bytes] | None = None,
@@ -122,7 +123,7 @@ class Gallery:
 
         Args:
             name: of the person.
-            vectors: (D,) or (n, D) embeddings of the gallery's model, not normalised.
+            vectors: embeddings of the gallery's model, as `model.embed` gives them; or (D,) or (n, D), not normalised.
             qualities: (n,) where the gallery's quality is not the norm.
             crops: (n,) PNG or JPEG files of the aligned crops, kept if the policy says so.
             replace: instead of the images that the person has.
@@ -132,8 +133,7 @@ class Gallery:
             InputError: no image is good enough, the person is enrolled under another name, vectors of another kind.
             WorkError: another process kept writing, or the disk is full; nothing was added then.
         """
-        self._need_model()
-        applicant = make_applicant(self.settings, clean_name(name), vectors, qualities, crops)
+        applicant = make_applicant(self.settings, clean_name(name), self._checked(vectors), qualities, crops)
         (enrolment,) = self._admit([applicant], replace=replace, allow_duplicates=allow_duplicate)
         if enrolment.refusal:
             raise InputError(enrolment.refusal)
@@ -153,8 +153,7 @@ class Gallery:
         Raises:
             InputError: a table of another model or flip policy, or a name that cannot be used.
         """
-        self._check_fingerprint(table.fingerprint)
-        self._check_flip(table)
+        self._checked(table)
         given = None if qualities is None else np.asarray(qualities, dtype=np.float32)
         names = [clean_name(identity) for identity in table.identities]
         if len(set(names)) < len(names):
@@ -179,7 +178,7 @@ class Gallery:
 
     def search(
         self,
-        vectors: npt.ArrayLike | EmbeddingTable,
+        vectors: npt.ArrayLike | FaceEmbeddings | EmbeddingTable,
         *,
         top_k: int = 1,
         fmr: float | None = None,
@@ -189,7 +188,7 @@ class Gallery:
         """Return for each vector who it is, or nobody.
 
         Args:
-            vectors: (D,) or (Q, D) embeddings of the gallery's model, or a table of them.
+            vectors: embeddings of the gallery's model, or a table of them; or (D,) or (Q, D), not normalised.
             top_k: candidates a vector.
             fmr: false match rate of a comparison that the threshold keeps; 1e-4 if none of the three is given.
             fpir: chance that a stranger gets a name, instead.
@@ -202,7 +201,7 @@ class Gallery:
             raise InputError(f"top_k is {top_k}; ask for at least one candidate.")
         if fmr is None and fpir is None and threshold is None:
             fmr = DEFAULT_FMR
-        queries = self._queries(vectors)
+        queries = make_samples(self.settings, self._checked(vectors)).unit
         found, names = self.store.search(queries, top_k)
         point = search_point(self.settings.thresholds, self.store.num_people(), fmr=fmr, fpir=fpir, threshold=threshold)
         point = dataclasses.replace(point, recall=self._recall)
@@ -307,20 +306,21 @@ class Gallery:
         with self.store.writing() as writer:
             return admit(self.store, writer, applicants, replace=replace, allow_duplicates=allow_duplicates)
 
-    def _queries(self, vectors: npt.ArrayLike | EmbeddingTable) -> Vectors:
-        if isinstance(vectors, EmbeddingTable):
-            self._check_fingerprint(vectors.fingerprint)
-            self._check_flip(vectors)
-            return vectors.unit
-        self._need_model()
-        return make_samples(self.settings, vectors).unit
-
-    def _need_model(self) -> None:
-        if not self._model_is_known:
-            raise InputError(
-                f"{self.store.location}: bare vectors do not say which model made them; open the gallery with "
-                "`model=` (the model or its fingerprint), or give an embedding table."
-            )
+    def _checked(self, vectors: npt.ArrayLike | FaceEmbeddings | EmbeddingTable) -> npt.ArrayLike:
+        """Return the bare vectors of what came, once it is known that this gallery's model made them."""
+        if not isinstance(vectors, FaceEmbeddings | EmbeddingTable):
+            if not self._model_is_known:
+                raise InputError(
+                    f"{self.store.location}: bare vectors do not say which model made them; open the gallery with "
+                    "`model=` (the model or its fingerprint), or give an embedding table."
+                )
+            return vectors
+        self._check_fingerprint(vectors.fingerprint)
+        ours = self.settings.flip
+        flip = vectors.flip if isinstance(vectors, FaceEmbeddings) else vectors.meta.get("flip", ours)
+        if flip != ours:
+            raise InputError(f"these vectors were made with flip {flip!r}, this gallery's with {ours!r}; embed again.")
+        return vectors.vectors
 
     def _check_fingerprint(self, fingerprint: str) -> None:
         if fingerprint != self.settings.fingerprint:
@@ -333,13 +333,6 @@ class Gallery:
             raise InputError(
                 f"{self.store.location} holds vectors of {ours.model} ({ours.fingerprint}), not of this model "
                 f"({fingerprint}): the two cannot be compared. {way_out[0].upper()}{way_out[1:]}."
-            )
-
-    def _check_flip(self, table: EmbeddingTable) -> None:
-        flip = table.meta.get("flip", self.settings.flip)
-        if flip != self.settings.flip:
-            raise InputError(
-                f"the table was embedded with flip {flip!r}, this gallery with {self.settings.flip!r}; embed again."
             )
 
 

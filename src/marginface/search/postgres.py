@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any
@@ -116,15 +116,15 @@ class PostgresStore:
             "SELECT embedding, quality, norm, crop FROM samples WHERE person = %s ORDER BY position", person_id
         )
         vectors, qualities, norms, crops = zip(*rows, strict=True)
-        unit, quality, norm = (np.array(column, dtype=np.float32) for column in (vectors, qualities, norms))
-        return Samples(unit, quality, norm, tuple(crops))
+        return Samples(_array(vectors), _array(qualities), _array(norms), tuple(crops))
 
     def template(self, person_id: str) -> Vectors:
-        return np.asarray(self._rows("SELECT template FROM people WHERE id = %s", person_id)[0][0], dtype=np.float32)
+        vector: Vectors = _array(self._rows("SELECT template FROM people WHERE id = %s", person_id)[0])[0]
+        return vector
 
     def search(self, queries: Vectors, top_k: int, *, exact: bool = False) -> tuple[Found, list[str]]:
         names: list[str] = []
-        vectors: list[Vectors] = []
+        vectors: list[Any] = []
         which: list[int] = []
         with self._read_lock, _in_words(self.location), self._reader.transaction():
             for command in _search_settings(None if exact else self._index):
@@ -140,8 +140,7 @@ class PostgresStore:
             return Found(np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0))), names
         rows_of = np.arange(len(names))
         least = int(np.bincount(which, minlength=len(queries)).min()) if exact or self._index is None else top_k
-        templates = np.asarray(vectors, dtype=np.float32)
-        return rank(queries, templates, np.asarray(which), rows_of, top_k=min(top_k, least)), names
+        return rank(queries, _array(vectors), np.asarray(which), rows_of, top_k=min(top_k, least)), names
 
     def build_index(self, config: IndexConfig) -> None:
         if self.settings.embedding_dim > 2000:
@@ -176,7 +175,7 @@ class PostgresStore:
         return [AuditEntry(*row) for row in self._rows("SELECT * FROM audit ORDER BY sequence")]
 
     def problems(self) -> list[str]:
-        odd = self._rows("SELECT name FROM people WHERE NOT abs(template <#> template + 1) < 1e-3 ORDER BY name")
+        odd = self._rows("SELECT name FROM people WHERE NOT abs((template <#> template) + 1) < 1e-3 ORDER BY name")
         empty = self._rows("SELECT name FROM people WHERE id NOT IN (SELECT person FROM samples) ORDER BY name")
         return [f"the template of {name!r} is not of length 1; enrol the person anew." for (name,) in odd] + [
             f"{name!r} has no images; enrol the person anew." for (name,) in empty
@@ -257,6 +256,13 @@ def _search_settings(index: IndexConfig | None) -> list[str]:
     if isinstance(index, IvfConfig):
         return [f"SET LOCAL ivfflat.probes = {int(index.num_probed)}", "SET LOCAL enable_seqscan = off"]
     return ["SET LOCAL enable_indexscan = off"]
+
+
+def _array(vectors: Sequence[Any]) -> Vectors:
+    """Return vectors (n, D) as they come from the server: arrays, or in newer releases of pgvector objects."""
+    rows = [v.to_numpy() if hasattr(v, "to_numpy") else v for v in vectors]
+    made: Vectors = np.array(rows, dtype=np.float32)
+    return made
 
 
 def _parts(location: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import torch
 
 from marginface.errors import InputError
 from marginface.images.decode import decode_image
+from marginface.images.resize import fit
 from marginface.models.face_model import FaceModel
 from marginface.search.enrolment import Enrolment
 from marginface.search.gallery import Gallery
@@ -71,5 +72,7 @@ def reembed(
 
 
 def _embed(model: FaceModel, crops: list[bytes], name: str, flip: Literal["none", "sum"]) -> Vectors:
-    images = np.stack([decode_image(crop, name=f"a crop of {name}") for crop in crops])
+    size, what = model.contract.input_size, f"a crop of {name}"
+    decoded = (decode_image(crop, name=what) for crop in crops)
+    images = np.stack([fit(image, size=size, max_side=max(image.shape), name=what) for image in decoded])
     return model.embed(torch.from_numpy(images), flip=flip).cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ def connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
 def making_tables(path: Path, settings: GallerySettings) -> Iterator[sqlite3.Connection]:
     """Yield a new, empty database inside a transaction; afterwards it is one closed and synced file."""
     path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))  # SQLite gives its log the same rights
     db = connect(path, 5.0)
     try:
         db.execute("PRAGMA journal_mode = DELETE")  # one file to rename; opening it turns the log on

@@ -55,6 +55,7 @@ def export_gallery(gallery: Gallery, path: Path) -> int:
         with gallery.store.writing() as writer:  # nobody else changes anything meanwhile
             people = gallery.people()
             samples = [gallery.store.samples(person.person_id) for person in people]
+            aside.touch(mode=0o600)
             with tarfile.open(aside, "w") as tar:
                 _add(tar, "gallery.json", {"format": _FORMAT, "settings": json.loads(gallery.settings.to_json())})
                 _add(

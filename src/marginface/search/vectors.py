@@ -80,10 +80,12 @@ class VectorFile:
         header = (_MAGIC + settings.to_json().encode()).ljust(_HEADER_BYTES, b"\0")
         if len(header) > _HEADER_BYTES:
             raise InputError("the model's card has too many thresholds for a gallery to carry.")
-        with open(path, "xb") as file:
-            file.write(header)
-            file.flush()
-            os.fsync(file.fileno())
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # faces are nobody else's business
+        try:
+            os.write(file, header)
+            os.fsync(file)
+        finally:
+            os.close(file)
         return cls(path)
 
     @property
