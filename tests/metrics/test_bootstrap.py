@@ -67,6 +67,7 @@ def test_tempering_is_the_ratio_of_the_two_variances_counted_pair_by_pair():
             product += (2**shared - 1) * residual[i] * residual[j]
             one_if_shared += (shared > 0) * residual[i] * residual[j]
     assert pairs.tempering(outcome) == pytest.approx((one_if_shared / product) ** 0.5)
+    assert pairs.design_effect(outcome) == pytest.approx(max(one_if_shared / (residual @ residual), 1))
 
 
 def test_tempering_of_pairs_that_share_nobody_is_one_over_root_three():

@@ -172,12 +172,25 @@ class OrderedPairs:
 
     def tempering(self, outcome: Array) -> float:
         """Return lambda of the module's docstring for a per-pair outcome of the non-mated pairs, in score order."""
+        a, b, _ = self._variances(outcome)
+        return float(np.sqrt(np.clip((a - b) / (a + b), 1 / 3, 1))) if a + b > 0 else 1 / 3**0.5
+
+    def design_effect(self, outcome: Array) -> float:
+        """Return how many times larger the variance of the mean outcome is than that of as many independent pairs.
+
+        (A - B) over the sum of squared residuals, 1 at least; so many pairs weigh one independent pair.
+        """
+        a, b, alone = self._variances(outcome)
+        return max((a - b) / alone, 1.0) if alone > 0 else 1.0
+
+    def _variances(self, outcome: Array) -> tuple[float, float, float]:
+        """Return A and B of the module's docstring, and the sum of squared residuals."""
         residual = outcome - outcome.mean()
         by_person = sum(
             np.bincount(side, weights=residual, minlength=self.num_people) for side in (self.left, self.right)
         )
-        a, b = float(np.square(by_person).sum()), float(np.square(np.bincount(self.couple, weights=residual)).sum())
-        return float(np.sqrt(np.clip((a - b) / (a + b), 1 / 3, 1))) if a + b > 0 else 1 / 3**0.5
+        by_couple = np.bincount(self.couple, weights=residual)
+        return tuple(float(np.square(part).sum()) for part in (by_person, by_couple, residual))  # type: ignore[return-value]
 
 
 class _Curve:

@@ -3,8 +3,8 @@
 `fnmr_at_fmr` gives a threshold and says how often it fails. Who puts the threshold into a card also wants to know how
 far the score would move on another set of people of the same size. Two intervals, the wider of them at each end:
 
-- Wilson's, turned around: a score is inside while the interval of the FMR seen at it holds the target (pairs taken as
-  independent);
+- Wilson's, turned around: a score is inside while the interval of the FMR seen at it holds the target. Pairs that share
+  people count for less: as many as there are, divided by the design effect of the matches at the threshold;
 - the percentiles of the scores found in replicates that draw the people anew (`bootstrap.py`).
 """
 
@@ -136,7 +136,9 @@ class _Observed:
     def interval(self) -> tuple[float, float]:
         """Return the lowest and the highest score whose FMR could be the target, as Wilson's interval has it."""
         ordered, num = self.pairs.non_mated_scores, len(self.pairs.left)
-        fits = [count for count in _around(self.fmr, num) if self.fmr in wilson(count, num)]
+        effect = self.pairs.design_effect((ordered >= self(np.ones(num))).astype(np.float64))
+        counts = _around(self.fmr, num, effect)
+        fits = [count for count in counts if self.fmr in wilson(count / effect, num / effect)]
         return float(ordered[num - max(fits)]), float(ordered[num - max(min(fits), 1)])
 
 
@@ -154,9 +156,9 @@ class _Extrapolated:
         return score_interval(self.pairs.non_mated_scores, self.fmr)
 
 
-def _around(fmr: float, num: int) -> range:
-    """Return counts of false matches of which some have Wilson intervals that hold the rate: generously many."""
-    expected, spread = fmr * num, 5 * (fmr * num) ** 0.5 + 10
+def _around(fmr: float, num: int, effect: float) -> range:
+    """Return counts of false matches among which all are whose Wilson intervals hold the rate."""
+    expected, spread = fmr * num, 4 * (fmr * num * effect) ** 0.5 + 8 * effect
     return range(max(int(expected - spread), 0), min(int(expected + spread), num) + 1)
 
 
