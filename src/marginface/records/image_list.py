@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marginface.errors import InputError
-from marginface.records.indexed import IndexedImages
+from marginface.records.indexed import IndexedImages, in_order
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _MAX_LABEL = 2**63 - 1
@@ -60,7 +60,7 @@ class ImageList(IndexedImages):
             location=location,
             keys=[line.path.replace(os.sep, "/") for line in lines],
             identity_of=[line.label for line in lines],
-            order=_in_order({line.label for line in lines}),
+            order=in_order({line.label for line in lines}),
         )
 
     def _read(self, index: int) -> bytes:
@@ -123,10 +123,6 @@ def _checked_label(label: str, where: str, *, integer: bool) -> str:
     if not 0 <= value <= _MAX_LABEL:
         raise InputError(f"{where}: label {label} is out of range; whole-number labels start at 0.")
     return str(value)  # 007 and 7 are one identity
-
-
-def _in_order(labels: set[str]) -> list[str]:
-    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
 
 
 def _refuse_repeated(lines: list[_Line], path: str | Path) -> None:

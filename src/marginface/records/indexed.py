@@ -86,3 +86,8 @@ def is_image_name(name: str) -> bool:
     """Return whether a file of this name (without folders) counts as an image: a known suffix, not hidden."""
     _, dot, suffix = name.rpartition(".")
     return not name.startswith(".") and dot + suffix.lower() in IMAGE_SUFFIXES
+
+
+def in_order(labels: set[str]) -> list[str]:
+    """Return labels of a list in the order in which they are numbered: whole numbers by value, others by name."""
+    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)

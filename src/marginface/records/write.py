@@ -17,6 +17,7 @@ from marginface.records.recordio_write import write_recordio
 from marginface.records.select import Subset
 from marginface.records.write_aside import Progress, new_folder, no_progress, refuse_existing
 from marginface.records.write_tar import write_tar
+from marginface.records.write_webdataset import write_webdataset
 
 Writer = Callable[[RecordSource, Path, Progress], int]
 """Writes the records of a source to a path that does not exist yet, and returns how many."""
@@ -107,6 +108,7 @@ WRITERS: dict[str, Writer] = {
     "list": write_list,
     "recordio": write_recordio,
     "tar": write_tar_of,
+    "webdataset": write_webdataset,
 }
 """What writes each scheme of `open_records`."""
 
