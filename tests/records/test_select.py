@@ -55,8 +55,8 @@ def test_split_people_shares_nobody_loses_nobody_and_follows_its_seed(source):
         rest, held_out = split_people(source, num_held_out=2, seed=seed)
         assert len(held_out.identities) == 2
         assert not set(rest.identities) & set(held_out.identities)
-        assert sorted(rest.keys + held_out.keys) == list(source.keys)
-    splits = {split_people(source, num_held_out=2, seed=s)[1].identities for s in range(10)}
+        assert sorted([*rest.keys, *held_out.keys]) == list(source.keys)
+    splits = {tuple(split_people(source, num_held_out=2, seed=s)[1].identities) for s in range(10)}
     assert len(splits) > 1
     assert split_people(source, num_held_out=2, seed=3)[1].keys == split_people(source, num_held_out=2, seed=3)[1].keys
     for wrong in (0, 5, 9):

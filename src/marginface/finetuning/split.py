@@ -62,7 +62,7 @@ def split_staff(source: RecordSource, *, test_share: float, unknown_share: float
     require_trainable(source)
     labels, num_people = np.asarray(source.labels), len(source.identities)
     counts = np.bincount(labels, minlength=num_people)
-    lonely = [source.identities[i] for i in np.flatnonzero(counts < 2)]
+    lonely = [source.identities[i] for i in np.flatnonzero(counts < 2).tolist()]
     if lonely:
         who = ", ".join(lonely[:3]) + (f" and {len(lonely) - 3} more" if len(lonely) > 3 else "")
         have = "has" if len(lonely) == 1 else "have"

@@ -45,7 +45,7 @@ class Degraded:
         return f"{self.source.location}, {self.kind} {self.strength:g}"
 
     @property
-    def identities(self) -> tuple[str, ...]:
+    def identities(self) -> Sequence[str]:
         """(C,) as the source's."""
         return self.source.identities
 

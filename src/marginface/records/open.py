@@ -9,6 +9,8 @@ from pathlib import Path
 from marginface.errors import InputError, one_of
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
+from marginface.records.packed import open_packed
+from marginface.records.packed_format import MANIFEST
 from marginface.records.record import RecordSource
 from marginface.records.select import except_listed, only_listed
 from marginface.records.tar_images import TarImages
@@ -17,6 +19,7 @@ SCHEMES: dict[str, tuple[Callable[..., RecordSource], tuple[str, ...]]] = {
     "folder": (ImageFolder, ()),
     "list": (ImageList, ("root",)),
     "tar": (TarImages, ("root",)),
+    "packed": (open_packed, ("verify", "excluded", "cache", "cache_gb")),
 }
 """What opens each scheme, and the options it takes."""
 
@@ -31,11 +34,13 @@ def open_records(spec: str | Path) -> RecordSource:
         folder:DIR                  DIR/<identity>/<image>
         list:FILE[?root=DIR]        `path 0 label 0`, `path label`, or a CSV/TSV table; relative paths start at root
         tar:FILE[?root=FOLDER]      members named <identity>/<image>, below FOLDER of the tar
+        packed:DIR or URL[?...]     what `marginface data convert` made; see docs/data-sets.md for its options
 
     Any of them takes `only=FILE` too, the images whose keys the file lists, a line each, and `exclude=FILE`, all images
     but those.
 
-    A path without a scheme is told by what it is: a folder, a `.tar`, or a `.txt`, `.lst`, `.csv` or `.tsv` list.
+    A path without a scheme is told by what it is: a packed set, a folder, a `.tar`, or a `.txt`, `.lst`, `.csv` or
+    `.tsv` list.
 
     Raises:
         InputError: an unknown scheme or option, or whatever the source refuses.
@@ -79,7 +84,7 @@ def _path_and_options(text: str, spec: str) -> tuple[str, dict[str, str]]:
 
 def _scheme_of(path: str) -> str:
     if os.path.isdir(path):
-        return "folder"
+        return "packed" if os.path.isfile(os.path.join(path, MANIFEST)) else "folder"
     if not os.path.exists(path):
         raise InputError(f"{path} does not exist; give a folder of <identity>/<image>, a tar, or a list.")
     try:

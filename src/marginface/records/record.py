@@ -38,7 +38,7 @@ class RecordSource(Protocol):
         """Where it was opened from, as a person would type it: `tar:faces.tar`."""
 
     @property
-    def identities(self) -> tuple[str, ...]:
+    def identities(self) -> Sequence[str]:
         """(C,) names; the label is the position."""
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.records.names import ChosenNames, positions_of
 from marginface.records.record import Record, RecordSource
 
 
@@ -17,13 +18,15 @@ class Subset:
 
     def __init__(self, source: RecordSource, indices: Sequence[int] | npt.NDArray[np.int64]) -> None:
         self.source = source
-        self.indices = np.asarray(indices, dtype=np.int64)
-        if self.indices.ndim != 1 or not np.isin(self.indices, np.arange(len(source))).all():
+        places = np.asarray(indices, dtype=np.int64)
+        if places.ndim != 1 or (places.size and not 0 <= places.min() <= places.max() < len(source)):
             raise ValueError(f"indices of a subset are a flat sequence of 0..{len(source) - 1}")
-        kept, labels = np.unique(source.labels[self.indices], return_inverse=True)
-        self._labels = labels.astype(np.int64)
-        self._identities = tuple(source.identities[label] for label in kept)
-        self._keys = tuple(source.keys[i] for i in self.indices)
+        labels = source.labels[places]
+        here = np.bincount(labels, minlength=len(source.identities)) > 0
+        self._labels = (np.cumsum(here) - 1)[labels].astype(np.int64, copy=False)
+        self._identities = ChosenNames(source.identities, np.flatnonzero(here))
+        self.indices = places.astype(np.uint32) if len(source) <= 2**32 else places  # half the memory of a large set
+        self._keys = ChosenNames(source.keys, self.indices)
 
     @property
     def location(self) -> str:
@@ -31,7 +34,7 @@ class Subset:
         return f"{self.source.location} ({len(self)} of {len(self.source)} images)"
 
     @property
-    def identities(self) -> tuple[str, ...]:
+    def identities(self) -> Sequence[str]:
         """(C,) names of the people who are left."""
         return self._identities
 
@@ -41,7 +44,7 @@ class Subset:
         return self._labels
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> Sequence[str]:
         """(N,) keys, as in the whole source."""
         return self._keys
 
@@ -81,12 +84,12 @@ def only_listed(source: RecordSource, path: str | Path) -> RecordSource:
         InputError: no such file, an empty one, or a key that the source does not have.
     """
     keys = _listed_keys(path)
-    position = {key: i for i, key in enumerate(source.keys)}
-    missing = [key for key in keys if key not in position]
+    positions = positions_of(keys, source.keys)
+    missing = [keys[i] for i in np.flatnonzero(positions < 0)]
     if missing or not keys:
         what = f"{len(missing)} of its images, first {missing[0]!r}, are" if missing else "it lists nothing that is"
         raise InputError(f"{path}: {what} not in {source.location}.")
-    return Subset(source, [position[key] for key in keys])
+    return Subset(source, positions)
 
 
 def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource | None = None) -> RecordSource:
@@ -100,24 +103,31 @@ def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource
     Raises:
         InputError: no such file, a key that the data does not have, or nothing that is left.
     """
-    keys = set(_listed_keys(path))
-    kept = [i for i, key in enumerate(source.keys) if key not in keys]
-    if len(source) - len(kept) < len(keys):
-        missing = sorted(keys.difference((whole or source).keys))
-        if missing:
-            raise InputError(
-                f"{path}: {len(missing)} of its images, first {missing[0]!r}, are not in {source.location}; is this "
-                "the list of another data set?"
-            )
-    if not kept:
+    keys = list(dict.fromkeys(_listed_keys(path)))
+    unknown = [keys[i] for i in np.flatnonzero(positions_of(keys, (whole or source).keys) < 0)]
+    if unknown:
+        raise InputError(
+            f"{path}: {len(unknown)} of its images, first {unknown[0]!r}, are not in {source.location}; is this the "
+            "list of another data set?"
+        )
+    left = without(source, keys)
+    if not len(left):
         raise InputError(f"{path}: it excludes all images of {source.location}.")
-    return source if len(kept) == len(source) else Subset(source, kept)
+    return left
+
+
+def without(source: RecordSource, keys: Sequence[str]) -> RecordSource:
+    """Return the records that have none of these keys, in the source's order; keys that it lacks are passed over."""
+    positions = positions_of(keys, source.keys)
+    kept = np.ones(len(source), dtype=bool)
+    kept[positions[positions >= 0]] = False
+    return source if kept.all() else Subset(source, np.flatnonzero(kept))
 
 
 def _listed_keys(path: str | Path) -> list[str]:
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
         raise InputError(f"{path}: this list of images cannot be read ({error}).") from error
 
 
