@@ -16,6 +16,7 @@ from marginface.records.record import Record, RecordSource
 from marginface.records.recordio_write import write_recordio
 from marginface.records.select import Subset
 from marginface.records.write_aside import Progress, new_folder, no_progress, refuse_existing
+from marginface.records.write_parquet import write_parquet
 from marginface.records.write_tar import write_tar
 from marginface.records.write_webdataset import write_webdataset
 
@@ -106,6 +107,7 @@ def write_list(records: RecordSource, path: Path, progress: Progress = no_progre
 WRITERS: dict[str, Writer] = {
     "folder": write_folder,
     "list": write_list,
+    "parquet": write_parquet,
     "recordio": write_recordio,
     "tar": write_tar_of,
     "webdataset": write_webdataset,
