@@ -13,6 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.loading.permutation import ComputedShuffle
+
+MOST_WRITTEN_DOWN = 1 << 22
+"""Images; the order of larger sets is computed batch by batch, for numpy would take seconds to draw it at once."""
 
 
 class SampleAddress(NamedTuple):
@@ -59,12 +63,17 @@ class ShuffledBatches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self._cached: tuple[int, npt.NDArray[np.int64]] | None = None
+        self._cached: tuple[int, npt.NDArray[np.int64] | ComputedShuffle] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in one pass over the set."""
         return self.num_samples // self.global_batch_size
+
+    @property
+    def local_batch_size(self) -> int:
+        """Images of a batch on this rank."""
+        return self.global_batch_size // self.world_size
 
     def batch_at(self, step: int) -> list[SampleAddress]:
         """Return this rank's slice of global batch `step`, counted from 0 over all epochs.
@@ -75,13 +84,15 @@ class ShuffledBatches:
         if step < 0:
             raise ValueError(f"step {step} is negative")
         epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        local_size = self.global_batch_size // self.world_size
-        start = step_in_epoch * self.global_batch_size + self.rank * local_size
-        return [SampleAddress(epoch, int(i)) for i in self._shuffle(epoch)[start : start + local_size]]
+        start = step_in_epoch * self.global_batch_size + self.rank * self.local_batch_size
+        return [SampleAddress(epoch, int(i)) for i in self._shuffle(epoch)[start : start + self.local_batch_size]]
 
-    def _shuffle(self, epoch: int) -> npt.NDArray[np.int64]:
+    def _shuffle(self, epoch: int) -> npt.NDArray[np.int64] | ComputedShuffle:
         """Return the permutation of one epoch, seeded by the pair: with seed * epoch every seed shares epoch 0."""
         if self._cached is None or self._cached[0] != epoch:
-            generator = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
-            self._cached = (epoch, generator.permutation(self.num_samples))
+            seed = np.random.SeedSequence([self.seed, epoch])
+            if self.num_samples > MOST_WRITTEN_DOWN:
+                self._cached = (epoch, ComputedShuffle(self.num_samples, seed))
+            else:
+                self._cached = (epoch, np.random.default_rng(seed).permutation(self.num_samples))
         return self._cached[1]
