@@ -60,3 +60,19 @@ def test_unknown_words_in_a_contract_are_refused():
 def test_floats_are_a_programming_error():
     with pytest.raises(ValueError, match="uint8"):
         normalize(torch.zeros(1, 4, 4, 3), InputContract(input_size=4))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_memory_that_is_given_is_filled_and_returned(channels_last):
+    images = batch(5)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    out = torch.full((7, 3, 16, 16), 9.0).to(memory_format=layout)
+    floats = normalize(images, InputContract(input_size=16), channels_last=channels_last, out=out)
+    assert floats.data_ptr() == out.data_ptr()
+    assert torch.equal(floats, normalize(images, InputContract(input_size=16)))
+    assert (out[5:] == 9).all()
+    for wrong in (out[:4], out.double(), out.to(memory_format=torch.preserve_format)[:, :, :8]):
+        with pytest.raises(ValueError, match="out is"):
+            normalize(images, InputContract(input_size=16), channels_last=channels_last, out=wrong)
+    with pytest.raises(ValueError, match="not in memory as"):
+        normalize(images, InputContract(input_size=16), channels_last=not channels_last, out=out)

@@ -100,3 +100,36 @@ def test_a_fault_of_ours_is_not_taken_for_a_broken_image(source, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         FaceDataset(source, size=32, augment=None).batch(at(0))
     assert not issubclass(ZeroDivisionError, InputError)
+
+
+@pytest.mark.parametrize("config", [AugmentConfig(preset="adaface"), AugmentConfig(preset="cvlface")])
+def test_a_batch_is_what_each_image_is_alone_with_the_strengths_beside_it(source, config):
+    dataset = FaceDataset(source, size=32, augment=config, seed=2)
+    batch = dataset.batch(at(0, 1, 2, 3, 4, 5, epoch=3))
+    augment = config.build(seed=2)
+    for row, index in enumerate(range(6)):
+        plain = decode_image(source[index].image, name="x")
+        np.testing.assert_array_equal(batch.images[row].numpy(), augment(plain, epoch=3, index=index))
+    assert batch.strengths.shape == (6, len(augment.operations))
+    decided = augment.decide(np.full(6, 3), np.arange(6)).operations
+    assert (decided | (batch.strengths == 0)).all()
+    assert FaceDataset(source, size=32, augment=AugmentConfig()).batch(at(0)).strengths is None
+
+
+def test_strengths_stay_with_their_images_when_one_is_left_out(source, tmp_path):
+    config = AugmentConfig(operations=AugmentConfig(preset="adaface").all_operations())
+    dataset = FaceDataset(source, size=32, augment=config, seed=2)
+    whole = dataset.batch(at(*range(6), epoch=4))
+    (tmp_path / source.keys[1]).write_bytes(b"")
+    less = dataset.batch(at(*range(6), epoch=4))
+    kept = [0, 2, 3, 4, 5]
+    np.testing.assert_array_equal(less.strengths, whole.strengths[kept])
+    assert torch.equal(less.images, whole.images[kept])
+
+
+def test_a_batch_may_be_made_in_memory_that_is_given(source):
+    dataset = FaceDataset(source, size=32, augment=AugmentConfig(), seed=1)
+    into = torch.zeros((4, 32, 32, 3), dtype=torch.uint8)
+    batch = dataset.batch(at(2, 4), into=into)
+    assert batch.images.data_ptr() == into.data_ptr()
+    assert torch.equal(batch.images, dataset.batch(at(2, 4)).images)

@@ -18,7 +18,7 @@ import simplejpeg
 
 from marginface.errors import InputError
 
-_JPEG_START = b"\xff\xd8\xff"
+JPEG_START = b"\xff\xd8\xff"
 _READ_FLAGS = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -38,7 +38,7 @@ def decode_image(image: bytes | npt.NDArray[np.uint8], *, name: str) -> npt.NDAr
     """
     if isinstance(image, np.ndarray):
         return _checked(image, name)
-    if image[:3] == _JPEG_START:
+    if image[:3] == JPEG_START:
         try:
             return np.asarray(simplejpeg.decode_jpeg(image, colorspace="RGB"), dtype=np.uint8)
         except ValueError as error:
@@ -56,7 +56,7 @@ def image_format(image: bytes | npt.NDArray[np.uint8]) -> str:
 
 
 _STARTS = {
-    _JPEG_START: "jpeg",
+    JPEG_START: "jpeg",
     b"\x89PNG\r\n\x1a\n": "png",
     b"BM": "bmp",
     b"GIF8": "gif",

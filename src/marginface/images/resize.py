@@ -28,11 +28,16 @@ def fit(image: npt.NDArray[np.uint8], *, size: int, max_side: int, name: str) ->
     if height == width == size:
         return image
     if height != width or height > max_side:
-        problem = "not square" if height != width else f"larger than {max_side} x {max_side}"
-        raise BrokenImageError(
-            f"{name}: {width} x {height} pixels is {problem}; aligned face crops are expected, such as 112 x 112"
-            " (find the face and align it by its five landmarks first"
-            + (", or raise max_side if it is a crop)." if height == width else ").")
-        )
+        raise refuse_size(width, height, max_side=max_side, name=name)
     method = cv2.INTER_AREA if height > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (size, size), interpolation=method), dtype=np.uint8)
+
+
+def refuse_size(width: int, height: int, *, max_side: int, name: str) -> BrokenImageError:
+    """Return the error that says why an image of this size is no aligned crop, and what to do."""
+    problem = "not square" if height != width else f"larger than {max_side} x {max_side}"
+    return BrokenImageError(
+        f"{name}: {width} x {height} pixels is {problem}; aligned face crops are expected, such as 112 x 112"
+        " (find the face and align it by its five landmarks first"
+        + (", or raise max_side if it is a crop)." if height == width else ").")
+    )

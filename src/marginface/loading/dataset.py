@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from marginface.errors import InputError
 from marginface.images.augment import AugmentConfig
-from marginface.images.decode import decode_image
+from marginface.images.crop import decode_crop
 from marginface.images.resize import fit
 from marginface.loading.sampler import SampleAddress
 from marginface.records.record import RecordSource
+
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass
@@ -28,6 +31,8 @@ class FaceBatch:
     """(B,) int64."""
     indices: Tensor
     """(B,) int64 positions in the source."""
+    strengths: npt.NDArray[np.float32] | None = None
+    """(B, K) how strong each of the recipe's K operations was, 0 where it did not happen; None if there are none."""
     broken: tuple[str, ...] = ()
     """A sentence for each image that is absent because it could not be used."""
     broken_keys: tuple[str, ...] = ()
@@ -75,36 +80,52 @@ class FaceDataset(Dataset):
         """Return `batch(addresses)`; what a DataLoader with `batch_size=None` asks for."""
         return self.batch(addresses)
 
-    def batch(self, addresses: Sequence[SampleAddress]) -> FaceBatch:
-        """Return the images at these addresses; those that cannot be used are named in `broken` and left out."""
-        images = _empty_images(len(addresses), self.size)
-        into = images.numpy()
+    def batch(self, addresses: Sequence[SampleAddress], *, into: Tensor | None = None) -> FaceBatch:
+        """Return the images at these addresses; those that cannot be used are named in `broken` and left out.
+
+        Args:
+            addresses: in the order wanted.
+            into: (B or more, S, S, 3) uint8 memory for the images, overwritten; by default it is new.
+        """
+        images = _empty_images(len(addresses), self.size) if into is None else into
+        pixels = images.numpy()
+        epochs, indices = np.array(addresses, dtype=np.int64).reshape(-1, 2).T
+        augment = self.augment
+        decisions = augment.decide(epochs, indices) if augment is not None else None
+        strengths = np.zeros((len(addresses), len(augment.operations) if augment is not None else 0), np.float32)
         good: list[int] = []
         broken: list[str] = []
         broken_keys: list[str] = []
-        for epoch, index in addresses:
+        for row, (epoch, index) in enumerate(addresses):
+            place = pixels[len(good)]
             try:
-                into[len(good)] = self._image(epoch, index)
+                image = self._image(index, place)
             except InputError as error:
                 broken.append(str(error))
                 broken_keys.append(self.records.keys[index])
-            else:
-                good.append(index)
-        indices = torch.tensor(good, dtype=torch.int64)
+                continue
+            if augment is not None and decisions is not None:
+                done = augment.carry_out(decisions, row, image, place, epoch=epoch, index=index)
+                if done is not None:
+                    strengths[len(good)] = done
+            elif image is not place:
+                place[...] = image
+            good.append(index)
+        used = torch.tensor(good, dtype=torch.int64)
         return FaceBatch(
             images=images[: len(good)],
-            labels=self._labels[indices],
-            indices=indices,
+            labels=self._labels[used],
+            indices=used,
+            strengths=strengths[: len(good)] if strengths.shape[1] else None,
             broken=tuple(broken),
             broken_keys=tuple(broken_keys),
         )
 
-    def _image(self, epoch: int, index: int) -> np.ndarray:
+    def _image(self, index: int, place: Pixels) -> Pixels:
+        """Return the fitted crop: `place`, filled, if it could be decoded there at once."""
         record = self.records[index]
-        image = fit(
-            decode_image(record.image, name=record.key), size=self.size, max_side=self.max_side, name=record.key
-        )
-        return self.augment(image, epoch=epoch, index=index) if self.augment is not None else image
+        pixels = decode_crop(record.image, place, max_side=self.max_side, name=record.key)
+        return fit(pixels, size=self.size, max_side=self.max_side, name=record.key)
 
 
 def _empty_images(num: int, size: int) -> Tensor:

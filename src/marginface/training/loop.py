@@ -103,6 +103,7 @@ def _loop(run: TrainingRun, folder: RunFolder, voices: Voices, stop: StopRequest
         num_steps=run.total_steps - first,
         num_workers=config.data.num_workers,
         skip_broken=config.data.skip_broken,
+        reuse_memory=True,
     )
     if _stopped_before_evaluating(run, folder, voices):
         _evaluate(run, folder, voices)

@@ -48,6 +48,7 @@ def warm_start(run: TrainingRun) -> None:
         num_steps=num_batches,
         num_workers=run.config.data.num_workers,
         skip_broken=run.config.data.skip_broken,
+        reuse_memory=True,
     )
     norms: list[Tensor] = []
     with batches, on_copies_of_buffers(run.task.backbone):
