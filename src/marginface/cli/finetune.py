@@ -66,7 +66,7 @@ def main(words: list[str]) -> int:
             workers: Processes that decode; the recipe's unless given.
             resume: Go on with what is in --out.
         """
-        from marginface.cli.evaluate import protocol_of
+        from marginface.cli.protocol_arguments import protocol_of
         from marginface.evaluation.run import EvaluationConfig
         from marginface.finetuning.finetune import FinetunePlan, finetune, recipe_for
         from marginface.models import load_model, resolve_model_folder

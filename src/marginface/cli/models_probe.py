@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from marginface.cli.arguments import parse, table
-from marginface.cli.evaluate import protocol_of
 from marginface.cli.progress import progress_bars
+from marginface.cli.protocol_arguments import protocol_of
 
 if TYPE_CHECKING:
     from marginface.evaluation.contract_probe import ContractResult

@@ -34,7 +34,7 @@ SAMPLED_PAIRS = 400
 def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     """Return the record of an evaluation; `json.dumps(..., allow_nan=False)` takes it."""
     summary, comparisons, table = evaluation.summary, evaluation.comparisons, evaluation.table
-    points = [_operating_point(p) for p in summary.fnmr_at_fmr]
+    points = [operating_point(p) for p in summary.fnmr_at_fmr]
     headline = _headline(points)
     curve = error_rates(comparisons.score, comparisons.mated).thinned(600)
     histogram = score_histogram(comparisons.score, comparisons.mated, num_bins=80 if summary.num_mated >= 1000 else 40)
@@ -112,7 +112,8 @@ def k_fold_record(accuracy: KFoldAccuracy | None) -> dict[str, Any] | None:
     }
 
 
-def _operating_point(point: OperatingPoint) -> dict[str, Any]:
+def operating_point(point: OperatingPoint) -> dict[str, Any]:
+    """Return FNMR at a target FMR as plain values; the rates are None where it is refused."""
     record: dict[str, Any] = {
         "target_fmr": point.target_fmr,
         "support": point.support,

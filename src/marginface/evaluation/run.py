@@ -129,6 +129,7 @@ def judge_systems(
     keep_embeddings: Path | None = None,
     command: str = "",
     progress: Callable[[str, int, int], None] | None = None,
+    searching: Callable[[str, int, int], None] | None = None,
     ranks: Ranks | None = None,
 ) -> list[Evaluation | Identification]:
     """Return how several systems do on the very same comparisons or searches, in their order.
@@ -145,7 +146,8 @@ def judge_systems(
         num_workers: processes that decode.
         keep_embeddings: folder for the last system's embeddings, so that it can be judged again without embedding.
         command: what was typed, for the record.
-        progress: called with (what is being done, how much is done, how much there is), by this rank.
+        progress: called with (system's name, images done, images in all), those of this rank.
+        searching: called with (system's name, gallery entries searched, entries in all).
         ranks: all of which call this together; None is this process alone.
 
     Raises:
@@ -186,7 +188,7 @@ def judge_systems(
                 description=_described(embedder) if text is None else text,
                 provenance=_provenance(embedder, config, source, plan, command, f"{plan.name}, searches"),
                 keys=tuple(source.keys),
-                progress=_named(progress, f"searching with {row}"),
+                progress=_named(searching, row),
             )
         )
     return judged

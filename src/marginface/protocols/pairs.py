@@ -128,7 +128,7 @@ def csv_pairs(path: str | Path, keys: Sequence[str], *, name: str = "csv") -> Pa
         if len(values) != len(header):
             raise InputError(f"{where}: expected {len(header)} values, got {len(values)}.")
         row = dict(zip(header, values, strict=True))
-        truth = _TRUTH.get(row["mated"].lower())
+        truth = TRUTH.get(row["mated"].lower())
         if truth is None:
             raise InputError(f"{where}: mated must be 1 or 0 (true/false, yes/no), got {row['mated']!r}.")
         left.append(images.exact(row["left"], where))
@@ -142,7 +142,7 @@ def csv_pairs(path: str | Path, keys: Sequence[str], *, name: str = "csv") -> Pa
 
 
 _COLUMNS = ("left", "right", "mated", "fold")
-_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 class _Images:
