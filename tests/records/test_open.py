@@ -1,12 +1,17 @@
 """What a person types leads to the right source, or to a sentence."""
 
+import pickle
+
 import pytest
 
 from marginface.errors import InputError
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
-from marginface.records.open import open_records
+from marginface.records.open import SCHEMES, open_records
+from marginface.records.pairs_bin import PairsBin
+from marginface.records.record import RecordSource
 from marginface.records.tar_images import TarImages
+from marginface.records.write import WRITERS
 from tests.helpers.synthetic import write_faces, write_list, write_tar
 
 
@@ -21,6 +26,35 @@ def test_schemes_and_bare_paths_open_the_same_sources(tmp_path):
             assert isinstance(source, kind)
             assert len(source) == 2
             assert open_records(source.location).keys == source.keys
+
+
+def test_every_format_is_told_by_its_suffix_or_content_and_opens_by_its_location(tmp_path):
+    faces = open_records(write_faces(tmp_path / "faces", num_identities=3, images_per_identity=2, size=16))
+    paths = {
+        "folder": "f",
+        "tar": "t.tar",
+        "list": "l.txt",
+        "recordio": "r",
+        "webdataset": "w",
+        "parquet": "p.parquet",
+    }
+    for scheme, name in paths.items():
+        path = tmp_path / name
+        assert WRITERS[scheme](faces, path, lambda done, total: None) == 6
+        bare, named = open_records(path), open_records(f"{scheme}:{path}")
+        assert type(bare) is type(named) is SCHEMES[scheme][0]
+        assert isinstance(bare, RecordSource)
+        assert open_records(bare.location).keys == bare.keys
+        assert [bare[i].image for i in range(6)] == [faces[i].image for i in range(6)]
+        assert bare.labels.tolist() == faces.labels.tolist()
+        assert (list(bare.identities), bare[5].identity) == (list(faces.identities), "person_02")
+    for bare in (tmp_path / "r/train.rec", tmp_path / "w/shard-000000.tar", tmp_path / "w/shard-{000000..000000}.tar"):
+        assert len(open_records(bare)) == 6
+    assert len(open_records("synthetic:10?people=2&size=16").identities) == 2
+    (tmp_path / "a.bin").write_bytes(pickle.dumps(([faces[0].image, faces[1].image], [True])))
+    assert isinstance(open_records(tmp_path / "a.bin"), PairsBin)
+    with pytest.raises(InputError, match="recordio: has no option 'name'; did you mean 'names'"):
+        open_records(f"recordio:{tmp_path}/r?name=x")
 
 
 def test_options_reach_the_source(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,21 +10,56 @@ from pathlib import Path
 from marginface.errors import InputError, one_of
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
+from marginface.records.memfile import MemfilePairs
 from marginface.records.packed import open_packed
 from marginface.records.packed_format import MANIFEST
+from marginface.records.pairs_bin import PairsBin
+from marginface.records.parquet import TableImages
 from marginface.records.record import RecordSource
+from marginface.records.recordio import RecordIO
 from marginface.records.select import except_listed, only_listed
+from marginface.records.synthetic import SyntheticImages
 from marginface.records.tar_images import TarImages
+from marginface.records.tar_shards import TarShards, is_shard
 
+_TABLE_OPTIONS = ("image", "label", "split")
 SCHEMES: dict[str, tuple[Callable[..., RecordSource], tuple[str, ...]]] = {
+    "arrow": (TableImages, _TABLE_OPTIONS),
+    "bin": (PairsBin, ()),
     "folder": (ImageFolder, ()),
     "list": (ImageList, ("root",)),
-    "tar": (TarImages, ("root",)),
+    "memfile": (MemfilePairs, ()),
     "packed": (open_packed, ("verify", "excluded", "cache", "cache_gb")),
+    "parquet": (TableImages, _TABLE_OPTIONS),
+    "recordio": (RecordIO, ("names",)),
+    "synthetic": (SyntheticImages, ("people", "size")),
+    "tar": (TarImages, ("root",)),
+    "webdataset": (TarShards, ()),
 }
 """What opens each scheme, and the options it takes."""
 
-_SCHEME_OF_SUFFIX = {".tar": "tar", ".txt": "list", ".lst": "list", ".list": "list", ".csv": "list", ".tsv": "list"}
+_SCHEME_OF_SUFFIX = {
+    ".bin": "bin",
+    ".csv": "list",
+    ".idx": "recordio",
+    ".list": "list",
+    ".lst": "list",
+    ".parquet": "parquet",
+    ".rec": "recordio",
+    ".tar": "tar",
+    ".tsv": "list",
+    ".txt": "list",
+}
+_SCHEME_OF_MARK = {
+    MANIFEST: "packed",
+    "train.rec": "recordio",
+    os.path.join("memfile", "mem_file.dat"): "memfile",
+    "state.json": "arrow",
+    "dataset_dict.json": "arrow",
+}
+"""Files that tell what a folder is."""
+_SCHEME_OF_CONTENT = {".rec": "recordio", ".parquet": "parquet", ".tar": "webdataset"}
+"""What a folder is that has files of such a suffix and no folder in it."""
 
 
 def open_records(spec: str | Path) -> RecordSource:
@@ -34,13 +70,18 @@ def open_records(spec: str | Path) -> RecordSource:
         folder:DIR                  DIR/<identity>/<image>
         list:FILE[?root=DIR]        `path 0 label 0`, `path label`, or a CSV/TSV table; relative paths start at root
         tar:FILE[?root=FOLDER]      members named <identity>/<image>, below FOLDER of the tar
+        recordio:DIR or FILE.rec    mxnet's packs; ?names=numbers leaves a list beside them alone
+        webdataset:PATTERN          tars of KEY.jpg and KEY.cls or KEY.json: a-{000..146}.tar, a-*.tar, or their folder
+        parquet:FILE or DIR         Hugging Face's tables, also arrow:DIR (save_to_disk); ?image=, ?label=, ?split=
+        bin:FILE                    a verification pack (pickle), read without running it
+        memfile:DIR                 AdaFace's verification sets
+        synthetic:N[?people=&size=] random images for measurements
         packed:DIR or URL[?...]     what `marginface data convert` made; see docs/data-sets.md for its options
 
     Any of them takes `only=FILE` too, the images whose keys the file lists, a line each, and `exclude=FILE`, all images
     but those.
 
-    A path without a scheme is told by what it is: a packed set, a folder, a `.tar`, or a `.txt`, `.lst`, `.csv` or
-    `.tsv` list.
+    A path without a scheme is told by its suffix, a folder by the files in it; docs/data-formats.md has the table.
 
     Raises:
         InputError: an unknown scheme or option, or whatever the source refuses.
@@ -84,10 +125,25 @@ def _path_and_options(text: str, spec: str) -> tuple[str, dict[str, str]]:
 
 def _scheme_of(path: str) -> str:
     if os.path.isdir(path):
-        return "packed" if os.path.isfile(os.path.join(path, MANIFEST)) else "folder"
+        return _scheme_of_folder(path)
+    suffix = Path(path).suffix.lower()
     if not os.path.exists(path):
+        if suffix == ".tar" and any(sign in path for sign in "{*"):
+            return "webdataset"
         raise InputError(f"{path} does not exist; give a folder of <identity>/<image>, a tar, or a list.")
-    try:
-        return _SCHEME_OF_SUFFIX[Path(path).suffix.lower()]
-    except KeyError:
-        raise InputError(f"{path}: cannot tell what this is; write folder:, list: or tar: before it.") from None
+    if suffix not in _SCHEME_OF_SUFFIX:
+        raise InputError(f"{path}: cannot tell what this is; write folder:, list: or tar: before it.")
+    return "webdataset" if suffix == ".tar" and is_shard(path) else _SCHEME_OF_SUFFIX[suffix]
+
+
+def _scheme_of_folder(path: str) -> str:
+    for mark, scheme in _SCHEME_OF_MARK.items():
+        if os.path.isfile(os.path.join(path, mark)):
+            return scheme
+    found = "folder"
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir() and not entry.name.startswith("."):
+                return "parquet" if any(Path(path, "data").glob("*.parquet")) else "folder"
+            found = _SCHEME_OF_CONTENT.get(Path(entry.name).suffix.lower(), found)
+    return found

@@ -6,6 +6,7 @@ It reads ustar, GNU long names and pax `path` and `size`, which is what tar prog
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,12 @@ class Member(NamedTuple):
     """Bytes."""
 
 
-def tar_members(path: str | Path) -> list[Member]:
+def tar_members(path: str | Path, *, at_most: int | None = None) -> list[Member]:
     """Return the regular files of a tar in the order in which they lie.
+
+    Args:
+        path: of the tar.
+        at_most: look at no more than so many, and not at what follows them.
 
     Raises:
         InputError: no such file, compressed, not a tar, damaged, or cut short.
@@ -44,7 +49,7 @@ def tar_members(path: str | Path) -> list[Member]:
             if len(start) < _BLOCK:
                 raise InputError(f"tar:{path} is not a tar archive: it has only {len(start)} bytes.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return list(_walk(data, path))
+                return list(itertools.islice(_walk(data, path), at_most))
     except FileNotFoundError as error:
         raise InputError(f"tar:{path} does not exist.") from error
     except OSError as error:

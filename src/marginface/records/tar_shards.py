@@ -147,6 +147,16 @@ class TarShards(IndexedImages):
         raise InputError(f"webdataset: {twice} occurs twice; keys name one image each.")
 
 
+def is_shard(path: str) -> bool:
+    """Return whether a tar begins like a shard: an image and, under the same key, its label."""
+    try:
+        first = tar_members(path, at_most=8)
+    except InputError:
+        return False  # whoever opens it says why
+    images = {_key_of(member) for member in first if is_image_name(member.name.rpartition("/")[2])}
+    return any(member.name.endswith((".cls", ".json")) and _key_of(member) in images for member in first)
+
+
 def _people(samples: Sequence[_Sample], where: str) -> tuple[list[str], list[str]]:
     """Return the identity of each sample, and all identities in the order of their labels."""
     number_of: dict[str, int] = {}
