@@ -42,7 +42,7 @@ def test_the_source_knows_what_the_pack_implies_about_people(tmp_path):
     source = PairsBin(pack(tmp_path / "a.bin", images, [True, False, True, False]))
     assert len(source) == 8
     assert source.labels.tolist() == [0, 0, 1, 2, 3, 3, 0, 3]
-    assert source.keys[2] == "person-00001/00001-left"
+    assert source.keys[2] == "person-00001/00001-left.jpg"
     assert len(set(source.keys)) == 8
     record = source[7]
     assert (record.image, record.identity) == (IMAGES[5], "person-00003")

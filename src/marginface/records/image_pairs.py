@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.records.image_bytes import suffix_of
 from marginface.records.record import Record
 
 NUM_FOLDS = 10
@@ -63,10 +64,7 @@ class PairedImages:
         self._labels.flags.writeable = False
         num_people = int(self._labels.max()) + 1
         self._identities = tuple(f"person-{label:05d}" for label in range(num_people))
-        sides = ("left", "right")
-        self._keys = tuple(
-            f"{self._identities[label]}/{i // 2:05d}-{sides[i % 2]}" for i, label in enumerate(self._labels.tolist())
-        )
+        self._keys = tuple(self._key(i) for i in range(len(images)))
 
     @property
     def location(self) -> str:
@@ -98,6 +96,12 @@ class PairedImages:
         label = int(self._labels[index])
         identity = self._identities[label]
         return Record(key=self._keys[index], image=self._images[index], label=label, identity=identity)
+
+    def _key(self, index: int) -> str:
+        image = self._images[index] if isinstance(self._images, list) else None  # others are decoded when asked for
+        suffix = suffix_of(image) if isinstance(image, bytes) else ".png"
+        side = "right" if index % 2 else "left"
+        return f"{self._identities[self._labels[index]]}/{index // 2:05d}-{side}{suffix}"
 
     def __repr__(self) -> str:
         return f"<{self.location}: {len(self):,} images, {len(self.pairs.mated):,} pairs>"
@@ -142,9 +146,8 @@ def _implied_people(images: Sequence[Any], pairs: PairPositions) -> npt.NDArray[
         return i
 
     first_of: dict[bytes, int] = {}
-    for i in range(len(images)):
-        same = first_of.setdefault(images[i], i) if isinstance(images[i], bytes) else i
-        parent[root(i)] = root(same)
+    for i, image in enumerate(images if isinstance(images, list) else ()):
+        parent[root(i)] = root(first_of.setdefault(image, i))
     for i, j in zip(pairs.left[pairs.mated].tolist(), pairs.right[pairs.mated].tolist(), strict=True):
         parent[root(j)] = root(i)
     number: dict[int, int] = {}

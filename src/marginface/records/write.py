@@ -11,11 +11,14 @@ from marginface.errors import InputError, WorkError
 from marginface.records.image_bytes import encoded
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
+from marginface.records.image_pairs import PairedImages
 from marginface.records.member_names import ORDER_FILE, MemberNames
+from marginface.records.packed_write import write_packed
 from marginface.records.record import Record, RecordSource
 from marginface.records.recordio_write import write_recordio
 from marginface.records.select import Subset
 from marginface.records.write_aside import Progress, new_folder, no_progress, refuse_existing
+from marginface.records.write_pairs import pairs_path, write_pairs
 from marginface.records.write_parquet import write_parquet
 from marginface.records.write_tar import write_tar
 from marginface.records.write_webdataset import write_webdataset
@@ -104,14 +107,33 @@ def write_list(records: RecordSource, path: Path, progress: Progress = no_progre
     return len(records)
 
 
-WRITERS: dict[str, Writer] = {
+def _with_pairs(writer: Writer) -> Writer:
+    """Return a writer that also keeps the pairs of a verification pack, as `NAME.pairs.csv` beside what it writes."""
+
+    def write(records: RecordSource, path: Path, progress: Progress = no_progress) -> int:
+        if not isinstance(records, PairedImages):
+            return writer(records, path, progress)
+        refuse_existing(pairs_path(path))
+        count = writer(records, path, progress)
+        try:
+            write_pairs(records, pairs_path(path))
+        except OSError as error:
+            raise WorkError(f"{pairs_path(path)}: could not be written ({error.strerror or error}).") from error
+        return count
+
+    return write
+
+
+_WRITERS: dict[str, Writer] = {
     "folder": write_folder,
     "list": write_list,
+    "packed": write_packed,
     "parquet": write_parquet,
     "recordio": write_recordio,
     "tar": write_tar_of,
     "webdataset": write_webdataset,
 }
+WRITERS: dict[str, Writer] = {scheme: _with_pairs(writer) for scheme, writer in _WRITERS.items()}
 """What writes each scheme of `open_records`."""
 
 

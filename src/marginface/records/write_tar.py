@@ -15,7 +15,8 @@ from marginface.errors import WorkError
 def write_tar(members: Iterable[tuple[str, bytes]], path: str | Path) -> int:
     """Write a tar and return how many members it has.
 
-    The same members make the same bytes: plain USTAR headers with no time, owner or mode of this machine. It is written
+    The same members make the same bytes: plain USTAR headers (pax ones for names that these cannot hold) with no time,
+    owner or mode of this machine. It is written
     aside and renamed, so that a file of that name is always whole.
 
     Args:
@@ -30,7 +31,7 @@ def write_tar(members: Iterable[tuple[str, bytes]], path: str | Path) -> int:
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(aside, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(aside, "w", format=tarfile.PAX_FORMAT) as tar:
             for key, data in members:
                 member = tarfile.TarInfo(key)
                 member.size, member.mode = len(data), 0o644
