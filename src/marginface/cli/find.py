@@ -18,6 +18,7 @@ def find(
     fmr: float = 1e-3,
     faces: Literal["all", "largest", "central"] = "all",
     known_face: Literal["largest", "central"] = "largest",
+    quality: str = "norm",
     min_quality: float | None = None,
     detector: Path | None = None,
     workers: int = 2,
@@ -32,7 +33,8 @@ def find(
         fmr: False match rate of one comparison; with N people known a stranger is named up to N times as often.
         faces: Which of several faces in a photograph are looked at.
         known_face: Which of several faces in a known photograph is the person.
-        min_quality: Faces whose embedding is shorter are answered with: cannot tell.
+        quality: The method that scores each face: norm, sharpness, contrast, pose and others; see docs/quality.md.
+        min_quality: Faces below it are answered with: cannot tell.
         detector: A detector's file; YuNet, which is downloaded on first use, unless given.
         workers: Threads that decode and detect.
         out: Write all columns to FILE.csv or FILE.json instead.
@@ -55,6 +57,7 @@ def find(
             fmr=fmr,
             which=faces,
             known_face=known_face,
+            quality=quality,
             min_quality=min_quality,
             workers=workers,
             progress=show,

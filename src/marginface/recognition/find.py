@@ -27,6 +27,7 @@ from marginface.models.face_embeddings import FaceEmbeddings
 from marginface.models.threshold import decide
 from marginface.recognition.aligned import AlignedFaces, Missed, detect_and_align
 from marginface.recognition.defaults import open_model
+from marginface.recognition.face_records import face_quality
 from marginface.recognition.operating_point import HOW_TO_CALIBRATE, about, threshold_at
 from marginface.recognition.photographs import as_photographs, photographs_in
 from marginface.recognition.verify import flip_of
@@ -52,7 +53,7 @@ class Finding:
     score: float | None = None
     """Cosine similarity with that person's template, -1..1."""
     quality: float | None = None
-    """Higher is better; the embedding's norm."""
+    """Higher is better, by the method that was asked for."""
     face: DetectedFace | None = None
     note: str = ""
 
@@ -138,6 +139,7 @@ def find(
     fmr: float = 1e-3,
     which: Which = "all",
     known_face: Literal["largest", "central"] = "largest",
+    quality: str = "norm",
     min_quality: float | None = None,
     workers: int = 2,
     progress: Show | None = None,
@@ -152,6 +154,7 @@ def find(
         fmr: false match rate of one comparison that the answers may have, 0..1.
         which: of several faces in a photograph, "all", the "largest" or the "central" one.
         known_face: of several faces in a known photograph, which one is the person.
+        quality: a method of `marginface.quality.QUALITY`; "norm" says most of models whose margin follows the norm.
         min_quality: faces below it are answered with "cannot tell".
         workers: threads that decode and detect.
         progress: called after every photograph.
@@ -174,11 +177,12 @@ def find(
     names = [person_of(name) for name in known_faces.photographs]
     people, templates = pooled(names, known_embeddings.unit)
     faces, embeddings = look(as_photographs(photographs), which, "photographs")
+    qualities = face_quality(quality, faces, model)
     scores = np.clip(embeddings.unit @ templates.T, -1.0, 1.0)  # (faces, people)
     found = {
-        key: _answer(face, photograph, row, people, float(norm), threshold, min_quality)
-        for key, face, photograph, row, norm in zip(
-            faces.keys, faces.faces, faces.photographs, scores, embeddings.norms, strict=True
+        key: _answer(face, photograph, row, people, float(how_good), threshold, min_quality)
+        for key, face, photograph, row, how_good in zip(
+            faces.keys, faces.faces, faces.photographs, scores, qualities, strict=True
         )
     }
     return Findings(
