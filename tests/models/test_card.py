@@ -86,3 +86,10 @@ def test_an_empty_card_says_what_is_not_known():
 def test_what_is_not_a_card_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         ModelCard.from_json(text)
+
+
+def test_new_thresholds_stand_in_front_and_replace_those_of_the_same_rate_data_and_flip():
+    again = Threshold(score=0.33, target_fmr=1e-2, achieved_fmr=0.01, data="drawn strangers")
+    elsewhere = Threshold(score=0.4, target_fmr=1e-2, achieved_fmr=0.01, data="a door")
+    found = FULL.with_thresholds([again, elsewhere]).thresholds
+    assert [(t.score, t.data) for t in found] == [(0.33, again.data), (0.4, "a door"), (0.5, "drawn strangers")]

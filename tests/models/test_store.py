@@ -12,7 +12,7 @@ import torch
 from marginface.backbones import MobileFaceNetConfig
 from marginface.errors import InputError, WorkError
 from marginface.images.normalize import InputContract
-from marginface.models import FaceModel, ModelCard, load_model, resolve_model_folder, save_model, store
+from marginface.models import FaceModel, ModelCard, load_model, resolve_model_folder, save_card, save_model, store
 
 CONFIG = MobileFaceNetConfig(embedding_dim=8)
 
@@ -189,3 +189,16 @@ def test_what_is_neither_is_refused(tmp_path):
         resolve_model_folder(tmp_path)
     with pytest.raises(InputError, match="there is no such folder"):
         resolve_model_folder(tmp_path / "nowhere")
+
+
+def test_another_card_leaves_the_weights_and_all_else_in_the_folder(folder):
+    (folder / "notes.txt").write_text("mine")
+    weights = (folder / "model.safetensors").stat().st_mtime_ns
+    save_card(folder, ModelCard(name="renamed"))
+    assert load_model(folder).card == ModelCard(name="renamed")
+    assert load_model(folder).fingerprint == model_of().fingerprint
+    assert (folder / "card.md").read_text().startswith("# renamed")
+    assert (folder / "model.safetensors").stat().st_mtime_ns == weights
+    assert sorted(p.name for p in folder.iterdir()) == ["card.md", "model.json", "model.safetensors", "notes.txt"]
+    with pytest.raises(InputError, match="not valid JSON"):
+        save_card(folder.parent, ModelCard())

@@ -11,7 +11,7 @@ from marginface.models.estimate import (
     measure_backbone,
 )
 from marginface.models.face_model import FaceModel
-from marginface.models.store import load_model, resolve_model_folder, save_model
+from marginface.models.store import load_model, resolve_model_folder, save_card, save_model
 from marginface.models.threshold import Decision, Threshold, decide
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "load_model",
     "measure_backbone",
     "resolve_model_folder",
+    "save_card",
     "save_model",
 ]

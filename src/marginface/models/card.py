@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from marginface import config
@@ -64,6 +64,12 @@ class ModelCard:
     results: tuple[Result, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
+
+    def with_thresholds(self, thresholds: Sequence[Threshold]) -> ModelCard:
+        """Return the card with these thresholds in front; they replace those for the same rate, data and flip."""
+        fresh = {(t.target_fmr, t.data, t.flip) for t in thresholds}
+        kept = [t for t in self.thresholds if (t.target_fmr, t.data, t.flip) not in fresh]
+        return replace(self, thresholds=(*thresholds, *kept))
 
     def terms(self) -> str:
         """Return in one line what somebody who loads the model has to know."""

@@ -109,6 +109,28 @@ def load_model(folder: str | Path) -> FaceModel:
     return model
 
 
+def save_card(folder: str | Path, card: ModelCard) -> None:
+    """Give the model in `folder` another card; its weights, and whatever else lies there, are not touched.
+
+    Raises:
+        InputError: it is not a model folder, or its description is damaged.
+        WorkError: the disk refused; the old card is as it was.
+    """
+    folder = _settled(Path(folder))
+    _read_description(folder / DESCRIPTION)
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    description["card"] = config.dump(card)
+    texts = {DESCRIPTION: json.dumps(description, indent=2, ensure_ascii=False) + "\n", CARD: card.to_markdown()}
+    try:
+        for name, text in texts.items():
+            aside = folder / f".{name}.writing"
+            aside.write_text(text, encoding="utf-8")
+            _sync(aside)
+            os.replace(aside, folder / name)
+    except OSError as error:
+        raise WorkError(f"{folder}: the card could not be written ({error.strerror}).") from error
+
+
 def read_description(folder: str | Path) -> Description:
     """Return what a model folder says of itself, without its weights.
 

@@ -18,7 +18,7 @@ class Threshold:
     target_fmr: float
     """The false match rate that was asked for."""
     achieved_fmr: float
-    """The false match rate seen at this score; it does not exceed the target."""
+    """The false match rate seen at this score; it does not exceed the target, unless the score is extrapolated."""
     data: str
     """On which comparisons. Other people, cameras and ages have other rates."""
     flip: str = "sum"
