@@ -64,7 +64,9 @@ class PackedRecords:
         Raises:
             InputError: no manifest, or a file that is missing or has another size.
         """
-        self._store, self._verify = store, verify
+        self._store = store
+        self.verify = verify
+        """May be changed at any time."""
         self.manifest = read_manifest(store)
         self._starts = [0]
         for entry in self.manifest.shards:
@@ -131,7 +133,7 @@ class PackedRecords:
             raise InputError(self._odd_label(shard, place))
         return Record(
             key=shard.keys.name_at(place),
-            image=shard.image(place, verify=self._verify),
+            image=shard.image(place, verify=self.verify),
             label=label,
             identity=self.identities.name_at(label),
             landmarks=shard.landmarks(place) if shard.has_landmarks else None,
@@ -188,7 +190,7 @@ class PackedRecords:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is mapped: another process opens the shards again."""
-        kept = ("_store", "_verify", "manifest", "_starts", "_num_labels")
+        kept = ("_store", "verify", "manifest", "_starts", "_num_labels")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

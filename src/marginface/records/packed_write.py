@@ -32,6 +32,9 @@ from marginface.records.packed_shard_write import ShardWriter
 from marginface.records.record import RecordSource
 from marginface.records.write_aside import Progress, no_progress
 
+SHARD_BYTES = 1 << 30
+"""Large enough that 42 million faces are some 240 files, small enough that little is done again after a stop."""
+
 _CHUNK = 1 << 20
 
 
@@ -41,7 +44,7 @@ def write_packed(
     progress: Progress = no_progress,
     *,
     append: bool = False,
-    shard_bytes: int = 1 << 30,
+    shard_bytes: int = SHARD_BYTES,
 ) -> int:
     """Write all records of `source` into a packed set, and return how many images the set has then.
 
