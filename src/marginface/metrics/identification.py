@@ -117,8 +117,9 @@ class IdentificationRates:
 class IdentificationSummary:
     """Everything a table of identification needs."""
 
-    average: IdentificationRates
     galleries: tuple[IdentificationRates, ...]
+    average: IdentificationRates | None
+    """Over the galleries; None where they are not to be averaged."""
     num_people: int
     """Of all probes."""
     max_rank: int | None
@@ -133,6 +134,7 @@ def identification_summary(
     ranks: Sequence[int] = (1, 5, 10),
     fpir_targets: Sequence[float] = FPIR_TARGETS,
     max_rank: int | None = 1,
+    average: bool = True,
     num_replicates: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -144,6 +146,7 @@ def identification_summary(
         ranks: k of rank-k.
         fpir_targets: where FNIR is given, between 0 and 1.
         max_rank: a mate beyond it is missed whatever its score (1 as in published TPIR); None sets no limit.
+        average: give the mean over galleries too.
         num_replicates: of people; 0 leaves Wilson's intervals.
         confidence: of all intervals.
         seed: of the draws.
@@ -171,15 +174,15 @@ def identification_summary(
     galleries = tuple(
         _rates(one.scores.name, [one], drawn[:, [i]], ranks, fpir_targets, confidence) for i, one in enumerate(judged)
     )
-    average = _rates("average", judged, drawn, ranks, fpir_targets, confidence) if len(judged) > 1 else galleries[0]
+    mean = _rates("average", judged, drawn, ranks, fpir_targets, confidence) if average and len(judged) > 1 else None
     return IdentificationSummary(
-        average=average,
         galleries=galleries,
+        average=mean,
         num_people=len(people),
         max_rank=max_rank,
         confidence=confidence,
         num_replicates=num_replicates,
-        caveats=_caveats(average, len(people), num_replicates),
+        caveats=_caveats(galleries, len(people), num_replicates),
     )
 
 
@@ -314,16 +317,18 @@ def _rates(
     )
 
 
-def _caveats(average: IdentificationRates, num_people: int, num_replicates: int) -> tuple[str, ...]:
+def _caveats(galleries: Sequence[IdentificationRates], num_people: int, num_replicates: int) -> tuple[str, ...]:
     said = []
-    for point in average.points:
+    weakest = min(galleries, key=lambda one: one.num_non_mated)
+    for point in weakest.points:
         if point.support != "supported":
             ending = "no number is given" if point.support == "refused" else "take it as a hint"
             said.append(
-                f"The non-mated searches cannot support FPIR {point.target_fpir:g}: "
-                f"{point.expected_false_positives:.3g} expected false positives, 30 are needed; {ending}."
+                f"The {weakest.num_non_mated:,} non-mated searches of {weakest.name} cannot support FPIR "
+                f"{point.target_fpir:g}: {point.expected_false_positives:.3g} expected false positives, 30 are needed; "
+                f"{ending}."
             )
-    if not average.points:
+    if not weakest.points:
         said.append("Every probe's person is in the gallery: there is no FPIR, and ranks say nothing about strangers.")
     if num_people < 30:
         said.append(f"Only {num_people} people: these intervals speak for little more than these people.")
