@@ -52,8 +52,8 @@ def repair_gallery(path: Path) -> RepairReport:
     aside = beside(path, "damaged")
     old = path if path.exists() else aside
     entries, rows = _still_readable(old, good.tolist())
-    sequences = samples.slots()["sequence"][good]
-    log_goes_on = bool(entries) and not check_chain(entries) and entries[-1].sequence >= max(sequences, default=0)
+    newest = max(samples.slots()["sequence"][good].tolist(), default=0)
+    log_goes_on = bool(entries) and not check_chain(entries) and entries[-1].sequence >= newest
 
     people: dict[tuple[str, str], list[int]] = defaultdict(list)
     for slot in sorted(good.tolist(), key=lambda s: rows.get(s, (s, None))[0]):

@@ -26,6 +26,8 @@ class SQLiteWriter:
         self._free_templates = _free(db.execute("SELECT template FROM people ORDER BY template"))
         self.freed_samples: list[int] = []
         self.freed_templates: list[int] = []
+        self.written_samples: list[int] = []
+        self.written_templates: list[int] = []
         self.removed = False
 
     def find(self, name: str) -> Person | None:
@@ -41,8 +43,10 @@ class SQLiteWriter:
         self._free_template_of(person.person_id)
         owner = {"person_id": person.person_id, "name": person.name, "sequence": person.sequence}
         slots = list(islice(self._free_samples, len(samples)))
+        self.written_samples += slots
         self._samples.write(slots, samples.unit, qualities=samples.qualities, norms=samples.norms, **owner)  # type: ignore[arg-type]
-        (slot,) = islice(self._free_templates, 1)
+        slot = next(self._free_templates)
+        self.written_templates.append(slot)
         ones = np.ones(1, np.float32)
         self._templates.write([slot], template[None], qualities=ones, norms=ones, **owner)  # type: ignore[arg-type]
         self._db.execute(

@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,8 @@ class SQLiteStore:
         self._snapshot: _Snapshot | None = None
         self._index: ApproximateIndex | None = None
         with in_words(path):
+            self._settings = _checked_settings(path)
             self._db = connect(path, timeout_seconds)  # for writing
-            self._settings = self._checked_settings()
             self._reader = connect(path, timeout_seconds)  # sees what is committed, while this process writes too
         self._samples = VectorFile(beside(path, "samples"))
         self._templates = VectorFile(beside(path, "templates"))
@@ -161,13 +161,15 @@ class SQLiteStore:
     def writing(self) -> Iterator[SQLiteWriter]:
         with self._write_lock, in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
+            writer = SQLiteWriter(self._db, self._samples, self._templates)
             try:
-                writer = SQLiteWriter(self._db, self._samples, self._templates)
                 yield writer
                 self._samples.sync()
                 self._templates.sync()
                 self._db.execute("COMMIT")
             except BaseException:
+                with suppress(OSError, WorkError):  # what stays behind nobody refers to, and the next opening erases it
+                    self._take_back(writer)
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -217,14 +219,6 @@ class SQLiteStore:
         left = file.filled(unused(file, slots))
         return beyond + found + [f"{file.path}: slot {s} belongs to nobody, but is not erased." for s in left.tolist()]
 
-    def _checked_settings(self) -> GallerySettings:
-        if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise InputError(f"{self.path}: this database is not a gallery.")
-        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        return GallerySettings.from_json(self._db.execute("SELECT settings FROM settings").fetchone()[0])
-
     def _finish_what_was_begun(self) -> None:
         with self._write_lock, in_words(self.path):
             try:
@@ -235,6 +229,8 @@ class SQLiteStore:
             finally:
                 self._db.execute(f"PRAGMA busy_timeout = {int(self._timeout_seconds * 1000)}")
             try:
+                self._samples.drop_part()
+                self._templates.drop_part()
                 left = [
                     file.filled(unused(file, np.array([slot for (slot,) in self._rows(question)], dtype=np.int64)))
                     for file, question in (
@@ -258,6 +254,12 @@ class SQLiteStore:
                 f"({error.strerror}); open the gallery again, which does it."
             ) from error
 
+    def _take_back(self, writer: SQLiteWriter) -> None:
+        """Erase what was written in vain, while nobody else may write."""
+        for file, slots in ((self._samples, writer.written_samples), (self._templates, writer.written_templates)):
+            file.drop_part()
+            file.erase([slot for slot in slots if slot < file.num_slots])
+
     def _finish_deletions(self) -> None:
         """Leave no byte of removed people in the database and its log; their slots are zero already."""
         beside(self.path, "damaged").unlink(missing_ok=True)
@@ -276,6 +278,17 @@ class SQLiteStore:
     def _rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         with self._read_lock, in_words(self.path):
             return self._reader.execute(question, values).fetchall()
+
+
+def _checked_settings(path: Path) -> GallerySettings:
+    """Return the settings of a sound gallery; a foreign database is left as it is, not even its journal is changed."""
+    with closing(sqlite3.connect(path)) as db:
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise InputError(f"{path}: this database is not a gallery.")
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        return GallerySettings.from_json(db.execute("SELECT settings FROM settings").fetchone()[0])
 
 
 def beside(path: Path, ending: str) -> Path:

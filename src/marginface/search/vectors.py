@@ -1,8 +1,8 @@
 """Vectors in a file of equal slots, mapped for reading and written by plain writes.
 
 Written by `pwrite` and never through the map, for a full disk must be an error and not a dead process. The file never
-shrinks, for a reader may have it mapped. Each slot tells whose it is, so that a gallery can be rebuilt from this file
-alone, and erasing a slot erases the name with the vector.
+loses a slot, for a reader may have it mapped. Each slot tells whose it is, so that a gallery can be rebuilt from this
+file alone, and erasing a slot erases the name with the vector.
 
     header, 64 KiB      magic, JSON: id of the gallery, all of its settings
     slot 0, 1, 2, ...   checksum, person, name, sequence number, quality, norm, vector; all zero where the slot is free
@@ -141,6 +141,10 @@ class VectorFile:
         self.sync()
         if len(self.filled(np.asarray(slots, dtype=np.int64))):
             raise WorkError(f"{self.path}: slots were overwritten by zeros but read back otherwise.")
+
+    def drop_part(self) -> None:
+        """Cut off the beginning of a slot at the end of the file, left by a write that failed; nobody has it mapped."""
+        os.ftruncate(self._file, _HEADER_BYTES + self.num_slots * self._type.itemsize)
 
     def filled(self, slots: Slots) -> Slots:
         """Return those of `slots` that are not all zero."""
