@@ -1,11 +1,14 @@
 """A folder of folders becomes records; what cannot be one is refused in words."""
 
 import logging
+import os
 import pickle
+import shutil
 
 import pytest
 
 from marginface.errors import InputError
+from marginface.records import image_folder, index_cache, indexed
 from marginface.records.image_folder import ImageFolder
 from marginface.records.record import RecordSource
 from tests.helpers.synthetic import face_jpeg, write_faces
@@ -66,3 +69,37 @@ def test_a_file_that_vanishes_after_opening_is_named(tmp_path):
 def test_a_pickle_reads_the_same(tmp_path):
     source = ImageFolder(write_faces(tmp_path, num_identities=2, images_per_identity=2))
     assert pickle.loads(pickle.dumps(source))[2].image == source[2].image
+
+
+def test_a_kept_listing_is_used_until_any_folder_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("MARGINFACE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(index_cache, "WORTH_BYTES", 0)
+    monkeypatch.setattr(indexed, "MANY_NAMES", 0)
+    root = write_faces(tmp_path / "faces", num_identities=3, images_per_identity=2, size=16)
+    (root / "person_01/deep").mkdir()
+    fresh = ImageFolder(root)
+    assert not (tmp_path / "cache").exists()  # too young: a file of the same tick would be missed
+
+    def age(*folders):
+        for folder in [root, *root.glob("**/"), *folders]:
+            os.utime(folder, ns=(10**18, 10**18))
+
+    age()
+    kept = ImageFolder(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(image_folder, "_image_keys", None)
+        again = ImageFolder(root)
+    assert fresh.keys == kept.keys == again.keys
+    assert again.identities == fresh.identities
+    assert again.labels.tolist() == fresh.labels.tolist()
+    copy = pickle.loads(pickle.dumps(again))
+    assert [copy[i].image for i in range(6)] == [fresh[i].image for i in range(6)]
+    for change in ("person_01/deep/new.jpg", "person_02/x.jpg"):
+        (root / change).write_bytes(b"new")
+        assert change in ImageFolder(root).keys
+    (root / "person_02/x.jpg").rename(root / "person_02/y.jpg")
+    assert "person_02/y.jpg" in ImageFolder(root).keys
+    age()
+    ImageFolder(root)
+    shutil.rmtree(root / "person_00")
+    assert len(ImageFolder(root).identities) == 2

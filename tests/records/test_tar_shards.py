@@ -77,6 +77,7 @@ def test_shards_that_number_from_the_start_again_get_their_names_into_the_keys(t
         ({"0.jpg": b"x", "0.json": b"{"}, "0.json cannot be read"),
         ({"0.jpg": b"x", "0.json": b"[" * 100_000}, "0.json cannot be read"),
         ({"0.jpg": b"x", "0.json": b"[1]"}, "0.json cannot be read"),
+        ({"0.jpg": b"x", "0.json": b'{"identity": "\\ud800"}'}, "0.json cannot be read"),
         ({"0.jpg": b"x", "0.json": b'{"label": 1.5}'}, "no whole number"),
         ({"0.jpg": b"x", "0.json": b'{"label": 1, "landmarks": [1, 2]}'}, "0.json cannot be read"),
         ({"0.jpg": b"x", "0.json": b" " * (1 << 21)}, "too many for a label"),

@@ -30,6 +30,8 @@ class FileAt:
         self.path, self.where = os.path.abspath(path), where
         try:
             self.size = os.path.getsize(self.path)
+        except FileNotFoundError as error:
+            raise InputError(f"{where} does not exist.") from error
         except OSError as error:
             raise InputError(f"{where} cannot be read ({error.strerror or error}).") from error
         self._descriptor: int | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marginface.errors import InputError
-from marginface.records.indexed import IndexedImages, in_order
+from marginface.records.indexed import IndexedImages, in_order, numbered
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _MAX_LABEL = 2**63 - 1
@@ -58,9 +58,11 @@ class ImageList(IndexedImages):
         location = f"list:{path}" if root is None else f"list:{path}?root={root}"
         super().__init__(
             location=location,
-            keys=[line.path.replace(os.sep, "/") for line in lines],
-            identity_of=[line.label for line in lines],
-            order=in_order({line.label for line in lines}),
+            index=numbered(
+                keys=[line.path.replace(os.sep, "/") for line in lines],
+                identity_of=[line.label for line in lines],
+                order=in_order({line.label for line in lines}),
+            ),
         )
 
     def _read(self, index: int) -> bytes:

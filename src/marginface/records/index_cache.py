@@ -44,7 +44,15 @@ def stamp_of(path: str | Path) -> str:
     return f"{os.path.abspath(path)} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
-def cached(kind: str, place: str | Path, stamp: str, make: Callable[[], Arrays]) -> Arrays:
+def cached(
+    kind: str,
+    place: str | Path,
+    stamp: str,
+    make: Callable[[], Arrays],
+    *,
+    holds: Callable[[Arrays], bool] = lambda arrays: True,
+    may_keep: Callable[[Arrays], bool] = lambda arrays: True,
+) -> Arrays:
     """Return the arrays that `make` gives, read-only, from the cache where they were made before.
 
     Args:
@@ -52,14 +60,17 @@ def cached(kind: str, place: str | Path, stamp: str, make: Callable[[], Arrays])
         place: path of what they are about; an entry of the same kind and place is replaced.
         stamp: of what they are made from.
         make: makes them; what it raises goes through.
+        holds: whether kept ones are still right, where a stamp cannot tell.
+        may_keep: whether new ones can be kept.
     """
     entry = cache_folder() / hashlib.sha256(f"{kind} {os.path.abspath(place)}".encode()).hexdigest()[:32]
     arrays = _load(entry, stamp)
-    if arrays is None:
+    if arrays is None or not holds(arrays):
         began = time.monotonic()
         arrays = make()
         num_bytes = sum(array.nbytes for array in arrays.values())
-        if num_bytes >= WORTH_BYTES or time.monotonic() - began >= WORTH_SECONDS:
+        worth = num_bytes >= WORTH_BYTES or time.monotonic() - began >= WORTH_SECONDS
+        if worth and may_keep(arrays):
             arrays = _keep(entry, stamp, arrays)
     for array in arrays.values():
         array.flags.writeable = False

@@ -9,29 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.records.index_cache import Arrays
+from marginface.records.name_arrays import ArrayNames, name_arrays
 from marginface.records.record import Record
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 """File names, in lower case, that count as images. Only the name is looked at here; decoding goes by content."""
 
+MANY_NAMES = 200_000
+
 
 class IndexedImages(ABC):
     """A `RecordSource` over files that are listed once and read one by one."""
 
-    def __init__(self, *, location: str, keys: Sequence[str], identity_of: Sequence[str], order: Sequence[str]) -> None:
-        """Number the identities.
+    def __init__(self, *, location: str, index: Arrays) -> None:
+        """Keep the index.
 
         Args:
             location: as a person would type it.
-            keys: (N,) unique names.
-            identity_of: (N,) the identity of each key.
-            order: (C,) all identities; the label is the position.
+            index: what `numbered` gives.
         """
-        label_of = {name: label for label, name in enumerate(order)}
         self._location = location
-        self._keys = tuple(keys)
-        self._identities = tuple(order)
-        self._labels = np.fromiter((label_of[name] for name in identity_of), np.int64, count=len(self._keys))
+        self._keys = _names(index, "key")
+        self._identities = _names(index, "person")
+        self._labels = index["labels"]
         self._labels.flags.writeable = False
 
     @property
@@ -40,7 +41,7 @@ class IndexedImages(ABC):
         return self._location
 
     @property
-    def identities(self) -> tuple[str, ...]:
+    def identities(self) -> Sequence[str]:
         """(C,) names; the label is the position."""
         return self._identities
 
@@ -50,7 +51,7 @@ class IndexedImages(ABC):
         return self._labels
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> Sequence[str]:
         """(N,) unique keys."""
         return self._keys
 
@@ -80,6 +81,28 @@ class IndexedImages(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.location}: {len(self):,} images of {len(self.identities):,} people>"
+
+
+def numbered(*, keys: Sequence[str], identity_of: Sequence[str], order: Sequence[str]) -> Arrays:
+    """Return the index of N images as arrays, which can be kept and mapped.
+
+    Args:
+        keys: (N,) unique names.
+        identity_of: (N,) the identity of each key.
+        order: (C,) all identities; the label is the position.
+    """
+    label_of = {name: label for label, name in enumerate(order)}
+    labels = np.fromiter((label_of[name] for name in identity_of), np.int64, count=len(keys))
+    arrays: Arrays = {"labels": labels}
+    for what, names in (("key", keys), ("person", order)):
+        arrays[f"{what}_ends"], arrays[f"{what}_text"] = name_arrays(names)
+    return arrays
+
+
+def _names(index: Arrays, what: str) -> Sequence[str]:
+    """Return a tuple of few names, which is quick; of many a view of the arrays, which workers share."""
+    names = ArrayNames(index[f"{what}_ends"], index[f"{what}_text"])
+    return names if len(names) > MANY_NAMES else tuple(names)
 
 
 def is_image_name(name: str) -> bool:

@@ -96,6 +96,7 @@ def read_order(data: bytes, found: Iterable[str], where: str) -> Order:
             raise ValueError("it is of another kind")
         if not all(isinstance(name, str) for name in [*order.identities, *order.names]):
             raise ValueError("a name is no text")
+        "".join([*order.identities, *order.names]).encode("utf-8", "surrogateescape")  # a lone surrogate is no text
         if len(set(order.identities)) != len(order.identities) or len(set(order.names)) != len(order.names):
             raise ValueError("a name occurs twice")
         if not all(type(label) is int and 0 <= label < len(order.identities) for label in order.labels):

@@ -10,7 +10,8 @@ import numpy as np
 
 from marginface.errors import InputError
 from marginface.records.file_at import FileAt
-from marginface.records.indexed import IndexedImages, is_image_name
+from marginface.records.index_cache import Arrays, cached, stamp_of
+from marginface.records.indexed import IndexedImages, is_image_name, numbered
 from marginface.records.member_names import ORDER_FILE, Order, identities_of, read_order
 from marginface.records.tar_index import Member, tar_members
 
@@ -35,27 +36,36 @@ class TarImages(IndexedImages):
             InputError: see `tar_members`; or there is no `<identity>/<image>` in it.
         """
         self.path = os.path.abspath(path)
+        self._root = root
         located = f"tar:{path}" if root is None else f"tar:{path}?root={root}"
+        self._file = FileAt(path, where=located)
+        index = cached(f"tar {root}", self.path, stamp_of(self.path), lambda: self._index(path))
+        if index["loose"][0]:
+            logger.warning("%s: passed over %d images that belong to no identity's folder", located, index["loose"][0])
+        self._offsets, self._sizes = index["offsets"], index["sizes"]
+        super().__init__(location=located, index=index)
+
+    def _index(self, path: str | Path) -> Arrays:
         members = tar_members(path)
-        images, loose = _images_below(members, root)
+        images, loose = _images_below(members, self._root)
         if not images:
             why = f"{loose} images belong to no folder" if loose else "there is no image in it"
-            where = "" if root is None else f" below {root}"
+            where = "" if self._root is None else f" below {self._root}"
             raise InputError(f"tar:{path}: {why}{where}; expected members named <identity>/<image>.")
-        if loose:
-            logger.warning("%s: passed over %d images that belong to no identity's folder", located, loose)
-        self._file = FileAt(path, where=located)
-        order = self._order(members, root, images)
+        order = self._order(members, images)
         keys = order.names if order else sorted(images)
-        self._offsets = np.array([images[key].offset for key in keys], dtype=np.int64)
-        self._sizes = np.array([images[key].size for key in keys], dtype=np.int64)
-        super().__init__(location=located, keys=keys, **identities_of(keys, order))
+        return {
+            **numbered(keys=keys, **identities_of(keys, order)),
+            "offsets": np.array([images[key].offset for key in keys], dtype=np.int64),
+            "sizes": np.array([images[key].size for key in keys], dtype=np.int64),
+            "loose": np.array([loose]),
+        }
 
     def _read(self, index: int) -> bytes:
         return self._file.read(int(self._offsets[index]), int(self._sizes[index]), self._keys[index])
 
-    def _order(self, members: list[Member], root: str | None, images: dict[str, Member]) -> Order | None:
-        name = ORDER_FILE if root is None else f"{root.strip('/')}/{ORDER_FILE}"
+    def _order(self, members: list[Member], images: dict[str, Member]) -> Order | None:
+        name = ORDER_FILE if self._root is None else f"{self._root.strip('/')}/{ORDER_FILE}"
         found = [member for member in members if member.name.removeprefix("./") == name]
         if not found:
             return None

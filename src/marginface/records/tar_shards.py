@@ -22,7 +22,7 @@ import numpy as np
 
 from marginface.errors import InputError
 from marginface.records.file_at import FileAt
-from marginface.records.indexed import IndexedImages, in_order, is_image_name
+from marginface.records.indexed import IndexedImages, in_order, is_image_name, numbered
 from marginface.records.record import Record
 from marginface.records.tar_index import Member, tar_members
 
@@ -75,7 +75,8 @@ class TarShards(IndexedImages):
         self._sizes = np.array([sample.image.size for sample in samples], np.int64)
         self._landmarks = {i: sample.landmarks for i, sample in enumerate(samples) if sample.landmarks is not None}
         people, order = _people(samples, location)
-        super().__init__(location=location, keys=self._unique_keys(samples), identity_of=people, order=order)
+        keys = self._unique_keys(samples)
+        super().__init__(location=location, index=numbered(keys=keys, identity_of=people, order=order))
 
     def __getitem__(self, index: int) -> Record:
         """Return the record, with landmarks where its JSON has them; see `IndexedImages`."""
@@ -130,6 +131,8 @@ class TarShards(IndexedImages):
                 sample.identity = str(words["identity"])
             if isinstance(words.get("key"), str):
                 sample.key = words["key"]
+            told = f"{sample.label}{sample.identity}{sample.key}"
+            told.encode("utf-8", "surrogateescape")  # raises where it is no text
             if words.get("landmarks") is not None:
                 sample.landmarks = np.asarray(words["landmarks"], np.float32).reshape(5, 2)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
