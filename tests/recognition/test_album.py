@@ -109,6 +109,12 @@ def test_named_people_are_known_when_their_photographs_are_gone(photographs: Pat
     assert placed(again)["Ada"] == ["new", "one0", "one1", "one2"]
 
 
+def test_small_faces_are_put_with_nobody(photographs: Path) -> None:
+    for view in (5, 6):
+        write_photograph(photographs / f"far{view}.png", [(1, 30, 10, 60)], view=view)
+    assert placed(sort(photographs))["unsorted"] == ["far5", "far6", "zero0"]
+
+
 def test_a_killed_run_is_gone_on_with_and_moves_of_its_own_are_not_taken_for_a_persons(photographs: Path) -> None:
     album = sort(photographs)
     expected = placed(album)
@@ -123,5 +129,5 @@ def test_without_a_threshold_or_in_a_folder_of_something_else_it_is_refused(phot
     with pytest.raises(InputError, match=r"marginface calibrate.*or give a score"):
         cluster_album(photographs, tmp_path / "album", model=colours(), detector=FramedFaces())
     assert cluster_album(photographs, tmp_path / "b", model=colours(), detector=FramedFaces(), score=0.5).people
-    with pytest.raises(InputError, match="this folder is no album"):
+    with pytest.raises(InputError, match="this is no album"):
         cluster_album(photographs, photographs, model=colours(threshold()), detector=FramedFaces())

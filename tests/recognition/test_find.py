@@ -68,6 +68,21 @@ def test_a_face_of_low_quality_gets_no_name(folders) -> None:
     assert told.findings[0].note.startswith("quality below")
 
 
+def test_a_small_face_gets_no_name_and_makes_nobody_known(folders) -> None:
+    known, photographs = folders
+    write_photograph(photographs / "far.png", [(0, 10, 10, 60)])
+    write_photograph(known / "Far.png", [(4, 10, 10, 60)])
+    told = found(folders, threshold())
+    far = next(f for f in told.findings if f.photograph == "far.png")
+    assert (far.answer, far.nearest) == ("cannot tell", "Ada")
+    assert far.note == "19 pixels between the eyes, fewer than 20"
+    assert set(told.people) == {"Ada", "Bob"}
+    assert ("Far.png", "too small") in [(m.name, m.reason) for m in told.not_enrolled]
+    near = found(folders, threshold(), min_eye_distance=0)
+    assert next(f for f in near.findings if f.photograph == "far.png").name == "Ada"
+    assert "Far" in near.people
+
+
 def test_a_score_between_the_two_ends_gets_no_name(folders) -> None:
     score = found(folders, threshold()).findings[0].score
     told = found(folders, threshold(score + 0.01, reject_below=score - 0.01))
@@ -82,7 +97,7 @@ def test_a_single_photograph_and_pictures_in_memory_can_be_looked_at(folders) ->
 
 def test_a_folder_in_which_nobody_is_seen_is_refused(tmp_path: Path) -> None:
     write_photograph(tmp_path / "known" / "Eve.png", [])
-    with pytest.raises(InputError, match="there is no face in any of its 1 photographs"):
+    with pytest.raises(InputError, match="there is no face to know anybody by in its 1 photographs"):
         found((tmp_path / "known", tmp_path / "known"), threshold())
 
 

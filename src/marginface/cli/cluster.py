@@ -18,6 +18,7 @@ def cluster(
     fmr: float = 1e-3,
     score: float | None = None,
     min_faces: int = 2,
+    min_eye_distance: float = 20.0,
     detector: Path | None = None,
     workers: int = 2,
 ) -> None:
@@ -33,6 +34,7 @@ def cluster(
         fmr: Groups are one person where their mean score reaches the threshold for this false match rate.
         score: That score itself, in place of the card's threshold.
         min_faces: Smaller groups go to the folder unsorted.
+        min_eye_distance: Faces with fewer pixels between the eyes go there too.
         detector: A detector's file; YuNet, which is downloaded on first use, unless given.
         workers: Threads that decode and detect.
     """
@@ -48,6 +50,7 @@ def cluster(
             fmr=fmr,
             score=score,
             min_faces=min_faces,
+            min_eye_distance=min_eye_distance,
             workers=workers,
             progress=show,
         )

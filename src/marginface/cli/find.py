@@ -20,6 +20,7 @@ def find(
     known_face: Literal["largest", "central"] = "largest",
     quality: str = "norm",
     min_quality: float | None = None,
+    min_eye_distance: float = 20.0,
     detector: Path | None = None,
     workers: int = 2,
     out: Path | None = None,
@@ -35,6 +36,7 @@ def find(
         known_face: Which of several faces in a known photograph is the person.
         quality: The method that scores each face: norm, sharpness, contrast, pose and others; see docs/quality.md.
         min_quality: Faces below it are answered with: cannot tell.
+        min_eye_distance: So are faces with fewer pixels between the eyes.
         detector: A detector's file; YuNet, which is downloaded on first use, unless given.
         workers: Threads that decode and detect.
         out: Write all columns to FILE.csv or FILE.json instead.
@@ -59,6 +61,7 @@ def find(
             known_face=known_face,
             quality=quality,
             min_quality=min_quality,
+            min_eye_distance=min_eye_distance,
             workers=workers,
             progress=show,
         )

@@ -17,6 +17,7 @@ def verify(
     model: Path | None = None,
     fmr: float = 1e-3,
     faces: Literal["largest", "central"] = "largest",
+    min_eye_distance: float = 20.0,
     detector: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -28,6 +29,7 @@ def verify(
         model: A model or run folder; that of MARGINFACE_MODEL unless given.
         fmr: False match rate of a comparison that the answer may have.
         faces: Which of several faces in a photograph is compared.
+        min_eye_distance: With fewer pixels between the eyes of a face nothing can be told.
         detector: A detector's file; YuNet, which is downloaded on first use, unless given.
         json: Print one JSON object instead of sentences.
     """
@@ -36,7 +38,15 @@ def verify(
 
     with progress_bars() as show:
         finder = open_detector(detector, progress=show)
-    told = verify_pictures(first, second, model=open_model(model), detector=finder, fmr=fmr, which=faces)
+    told = verify_pictures(
+        first,
+        second,
+        model=open_model(model),
+        detector=finder,
+        fmr=fmr,
+        which=faces,
+        min_eye_distance=min_eye_distance,
+    )
     if json:
         import json as as_json
 

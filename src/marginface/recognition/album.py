@@ -11,35 +11,36 @@ and a face that was deleted are all left as they are.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from marginface.errors import InputError, WorkError
+from marginface.errors import InputError
 from marginface.images.decode import decode_image
-from marginface.images.degrade import encode_jpeg
 from marginface.images.detect import DetectedFace, Detector
 from marginface.models import FaceModel
-from marginface.recognition.aligned import AlignedFaces, detect_and_align
+from marginface.recognition.album_files import (
+    AUTOMATIC,
+    COLUMNS,
+    REMOVED,
+    UNSORTED,
+    AlbumFiles,
+    NewPlace,
+    refuse_other_folder,
+    write_album,
+)
+from marginface.recognition.aligned import MIN_EYE_DISTANCE, detect_and_align
 from marginface.recognition.cluster import cluster
 from marginface.recognition.operating_point import HOW_TO_CALIBRATE, threshold_at
 from marginface.recognition.photographs import photographs_in
-from marginface.recognition.rows import write_rows
 from marginface.recognition.verify import flip_of
 
-UNSORTED, REMOVED = "unsorted", "removed by hand"
-COLUMNS = ("face", "file", "left", "top", "width", "height", "person", "by_hand", "score")
-_AUTOMATIC = re.compile(r"person-(\d{3,})")
-_FACE_FILE = re.compile(r".*-([0-9a-f]{12})\.jpg")
 Show = Callable[[str, int, int], None]
 
 
@@ -70,6 +71,7 @@ def cluster_album(
     fmr: float = 1e-3,
     score: float | None = None,
     min_faces: int = 2,
+    min_eye_distance: float = MIN_EYE_DISTANCE,
     workers: int = 2,
     progress: Show | None = None,
 ) -> Album:
@@ -83,6 +85,7 @@ def cluster_album(
         fmr: two groups are one person from the score on that has this false match rate.
         score: that score itself, -1..1, in place of the card's.
         min_faces: smaller groups go to `unsorted`.
+        min_eye_distance: so do faces with fewer pixels between the eyes, which are compared with nobody.
         workers: threads that decode and detect.
         progress: called after every photograph.
 
@@ -91,13 +94,7 @@ def cluster_album(
         WorkError: the disk refused; the next run goes on from what is there.
     """
     out = Path(out)
-    if (
-        out.exists()
-        and not (out / "album.csv").exists()
-        and not (out / "album.next.csv").exists()
-        and any(out.iterdir())
-    ):
-        raise InputError(f"{out}: this folder is no album (there is no album.csv in it); choose another one.")
+    refuse_other_folder(out)
     threshold = threshold_at(model.card, fmr)
     if score is None and threshold is None:
         raise InputError(f"{HOW_TO_CALIBRATE}; or give a score to cluster at.")
@@ -110,11 +107,14 @@ def cluster_album(
         progress=None if progress is None else (lambda done, total: progress("photographs", done, total)),
     )
     keys = [face_key(name, face) for name, face in zip(faces.photographs, faces.faces, strict=True)]
-    before = _State.read(out)
+    before = AlbumFiles.read(out)
     kept = [i for i, key in enumerate(keys) if key not in before.removed]
     named = {n: before.by_hand[keys[i]] for n, i in enumerate(kept) if keys[i] in before.by_hand}
     old = [key for key in before.by_hand if key not in set(keys)]  # of photographs that are not looked at this time
     units = np.concatenate([model.embed(faces, flip=flip).unit[kept], _embedded(model, flip, before, old)])
+    for n, i in enumerate(kept):
+        if faces.faces[i].eye_distance < min_eye_distance and n not in named:
+            units[n] = 0.0  # a score of 0 with everybody
     named |= {len(kept) + n: before.by_hand[key] for n, key in enumerate(old)}
     if not len(units):
         raise InputError(f"{photographs}: there is no face in any of its {faces.num_photographs} photographs.")
@@ -129,7 +129,12 @@ def cluster_album(
     ]
     rows += [before.rows[key] | {"person": before.by_hand[key], "by_hand": True} for key in old if key in before.rows]
     rows += [before.rows[key] | {"person": REMOVED} for key in sorted(before.removed)]
-    _write(out, rows, {keys[i]: (folders[n], faces, i) for n, i in enumerate(kept)}, before)
+    write_album(
+        out,
+        rows,
+        {keys[i]: NewPlace(folders[n], faces.photographs[i], faces.crops[i]) for n, i in enumerate(kept)},
+        before,
+    )
     people = Counter(row["person"] for row in rows)
     return Album(
         folder=out,
@@ -149,60 +154,7 @@ def face_key(photograph: str, face: DetectedFace) -> str:
     return hashlib.sha256(f"{photograph}\n{box}".encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _State:
-    """What an earlier run and a person left behind."""
-
-    rows: Mapping[str, dict[str, Any]]
-    """{face: its line}."""
-    places: Mapping[str, Path]
-    """{face: its file}."""
-    by_hand: Mapping[str, str]
-    """{face: the folder that a person gave it}."""
-    removed: frozenset[str]
-
-    @classmethod
-    def read(cls, out: Path) -> _State:
-        written = [_read_rows(out / name) for name in ("album.csv", "album.next.csv")]  # the second: of a killed run
-        rows = {key: row for lines in written for key, row in lines.items()}
-        places = {}
-        for path in sorted(out.glob("*/*.jpg")):
-            found = _FACE_FILE.fullmatch(path.name)
-            if found:
-                places[found[1]] = path
-        put = {key: {lines[key]["person"] for lines in written if key in lines} for key in rows}
-        moved = {key for key, path in places.items() if key in put and path.parent.name not in put[key]}
-        touched = {places[key].parent.name for key in moved} - {UNSORTED}
-        by_hand = {
-            key: path.parent.name
-            for key, path in places.items()
-            if path.parent.name in touched
-            or not (_is_automatic(path.parent.name))
-            or (key in rows and str(rows[key]["by_hand"]) == "True" and path.parent.name == rows[key]["person"])
-        }
-        shown = {key for key, lines in put.items() if REMOVED not in lines and key in written[0]}
-        gone = {key for key, lines in put.items() if REMOVED in lines} | (shown - set(places))
-        return cls(rows=rows, places=places, by_hand=by_hand, removed=frozenset(gone - set(places)))
-
-
-def _is_automatic(name: str) -> bool:
-    return name == UNSORTED or _AUTOMATIC.fullmatch(name) is not None
-
-
-def _read_rows(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    if rows and set(rows[0]) != set(COLUMNS):
-        raise InputError(f"{path}: this is not an album's list of faces; its columns are {', '.join(COLUMNS)}.")
-    return {row["face"]: dict(row) for row in rows}
-
-
-def _embedded(model: FaceModel, flip: Any, before: _State, keys: list[str]) -> npt.NDArray[np.float32]:
+def _embedded(model: FaceModel, flip: Any, before: AlbumFiles, keys: list[str]) -> npt.NDArray[np.float32]:
     """Return the unit embeddings of faces that are only left as files in the album."""
     crops = [decode_image(before.places[key].read_bytes(), name=str(before.places[key])) for key in keys]
     if not crops:
@@ -216,10 +168,10 @@ class _Crops:
 
 
 def _folders(
-    group: npt.NDArray[np.int64], names: Mapping[int, str], keys: list[str], before: _State, min_faces: int
+    group: npt.NDArray[np.int64], names: Mapping[int, str], keys: list[str], before: AlbumFiles, min_faces: int
 ) -> list[str]:
     """Return the folder of each face: a name given by hand, the number that most of the group had, or a new number."""
-    numbers = [int(m[1]) for m in map(_AUTOMATIC.fullmatch, {str(r["person"]) for r in before.rows.values()}) if m]
+    numbers = [int(m[1]) for m in map(AUTOMATIC.fullmatch, {str(r["person"]) for r in before.rows.values()}) if m]
     following = max(numbers, default=0) + 1
     taken = set(names.values())
     folder_of = dict(names)
@@ -232,7 +184,7 @@ def _folders(
             continue
         had = Counter(before.places[key].parent.name for key in members if key in before.places)
         known = [name for name, _ in sorted(had.items(), key=lambda item: (-item[1], item[0]))]
-        again = next((name for name in known if _AUTOMATIC.fullmatch(name) and name not in taken), None)
+        again = next((name for name in known if AUTOMATIC.fullmatch(name) and name not in taken), None)
         if again is None:
             again, following = f"person-{following:03d}", following + 1
         folder_of[g] = again
@@ -252,32 +204,3 @@ def _row(
 ) -> dict[str, Any]:
     shown = "" if score is None else round(score, 4)
     return dict(zip(COLUMNS, (key, photograph, *face.box.round(1).tolist(), person, by_hand, shown), strict=True))
-
-
-def _write(
-    out: Path, rows: list[dict[str, Any]], faces: Mapping[str, tuple[str, AlignedFaces, int]], before: _State
-) -> None:
-    """Bring the folders up to date; album.next.csv says what is meant while they are not yet so."""
-    write_rows(out / "album.next.csv", rows, columns=COLUMNS)
-    try:
-        for key, (folder, found, i) in faces.items():
-            stem = PurePosixPath(found.photographs[i]).stem
-            place = before.places.get(key, Path())
-            target = out / folder / (place.name if key in before.places else f"{stem}-{key}.jpg")
-            if target == place:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if key in before.places:
-                os.replace(place, target)
-            else:
-                aside = target.with_name(f".{target.name}.tmp")
-                aside.write_bytes(encode_jpeg(found.crops[i]))
-                os.replace(aside, target)
-        for folder_path in out.iterdir():
-            if folder_path.is_dir() and _is_automatic(folder_path.name) and not any(folder_path.iterdir()):
-                folder_path.rmdir()
-        os.replace(out / "album.next.csv", out / "album.csv")
-    except OSError as error:
-        raise WorkError(
-            f"{out}: could not be written ({error.strerror or error}); run the same command again."
-        ) from error

@@ -25,12 +25,16 @@ from marginface.recognition.photographs import Photograph, as_photographs, is_si
 CROP_SIZE = 112
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
-Reason = Literal["no face", "cannot be read"]
+Reason = Literal["no face", "cannot be read", "too small"]
+MIN_EYE_DISTANCE = 20.0
+"""Pixels between the eyes below which a face gets no answer unless told otherwise: its crop is enlarged 1.8 times.
+
+Blurred faces look like each other, whoever they are; docs/results/finding.md has the numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missed:
-    """A photograph that gave no face."""
+    """A photograph that gave no face, or none that can be used."""
 
     name: str
     reason: Reason

@@ -25,7 +25,7 @@ from marginface.images.detect import DetectedFace, Detector, Which
 from marginface.models import FaceModel, Threshold
 from marginface.models.face_embeddings import FaceEmbeddings
 from marginface.models.threshold import decide
-from marginface.recognition.aligned import AlignedFaces, Missed, detect_and_align
+from marginface.recognition.aligned import MIN_EYE_DISTANCE, AlignedFaces, Missed, detect_and_align
 from marginface.recognition.defaults import open_model
 from marginface.recognition.face_records import face_quality
 from marginface.recognition.operating_point import HOW_TO_CALIBRATE, about, threshold_at
@@ -103,7 +103,7 @@ class Findings:
     people: Mapping[str, int]
     """{known person: photographs that their template is made of}."""
     not_enrolled: tuple[Missed, ...]
-    """Known photographs without a face, or unreadable: failures to enrol."""
+    """Known photographs that no template is made of, and why: failures to enrol."""
     several_in_known: tuple[str, ...]
     """Known photographs with several faces, of which one was taken for the person."""
     threshold: Threshold | None
@@ -141,6 +141,7 @@ def find(
     known_face: Literal["largest", "central"] = "largest",
     quality: str = "norm",
     min_quality: float | None = None,
+    min_eye_distance: float = MIN_EYE_DISTANCE,
     workers: int = 2,
     progress: Show | None = None,
 ) -> Findings:
@@ -156,6 +157,7 @@ def find(
         known_face: of several faces in a known photograph, which one is the person.
         quality: a method of `marginface.quality.QUALITY`; "norm" says most of models whose margin follows the norm.
         min_quality: faces below it are answered with "cannot tell".
+        min_eye_distance: so are faces with fewer pixels between the eyes, and no known person is made of them.
         workers: threads that decode and detect.
         progress: called after every photograph.
 
@@ -171,16 +173,24 @@ def find(
         faces = detect_and_align(pictures, detector=detector, which=which, workers=workers, progress=shown)
         return faces, model.embed(faces, flip=flip)
 
+    def too_poor(face: DetectedFace, how_good: float) -> str:
+        if face.eye_distance < min_eye_distance:
+            return f"{face.eye_distance:.0f} pixels between the eyes, fewer than {min_eye_distance:g}"
+        return f"quality below {min_quality:g}" if min_quality is not None and how_good < min_quality else ""
+
     known_faces, known_embeddings = look(photographs_in(known), known_face, "known")
-    if not len(known_faces):
-        raise InputError(f"{known}: there is no face in any of its {known_faces.num_photographs} photographs.")
-    names = [person_of(name) for name in known_faces.photographs]
-    people, templates = pooled(names, known_embeddings.unit)
+    enrolled = np.flatnonzero(known_faces.eye_distances >= min_eye_distance)
+    if not len(enrolled):
+        raise InputError(
+            f"{known}: there is no face to know anybody by in its {known_faces.num_photographs} photographs."
+        )
+    names = [person_of(known_faces.photographs[i]) for i in enrolled]
+    people, templates = pooled(names, known_embeddings.unit[enrolled])
     faces, embeddings = look(as_photographs(photographs), which, "photographs")
     qualities = face_quality(quality, faces, model)
     scores = np.clip(embeddings.unit @ templates.T, -1.0, 1.0)  # (faces, people)
     found = {
-        key: _answer(face, photograph, row, people, float(how_good), threshold, min_quality)
+        key: _answer(face, photograph, row, people, float(how_good), threshold, too_poor(face, float(how_good)))
         for key, face, photograph, row, how_good in zip(
             faces.keys, faces.faces, faces.photographs, scores, qualities, strict=True
         )
@@ -188,7 +198,7 @@ def find(
     return Findings(
         findings=tuple(_in_order(faces, found)),
         people=dict(sorted(Counter(names).items())),
-        not_enrolled=known_faces.missed,
+        not_enrolled=(*known_faces.missed, *_too_small(known_faces, min_eye_distance)),
         several_in_known=tuple(name for name, count in known_faces.num_found.items() if count > 1),
         threshold=threshold,
     )
@@ -228,21 +238,37 @@ def _answer(
     people: Sequence[str],
     quality: float,
     threshold: Threshold | None,
-    min_quality: float | None,
+    too_poor: str,
 ) -> Finding:
     best = int(scores.argmax())
     score = float(scores[best])
-    note = ""
     answer: Answer
-    if min_quality is not None and quality < min_quality:
-        answer, note = "cannot tell", f"quality below {min_quality:g}"
+    if too_poor:
+        answer = "cannot tell"
     elif threshold is None:
         answer = "not decided"
     else:
         answer = _ANSWERS[decide(score, threshold)]
     return Finding(
-        photograph=photograph, answer=answer, nearest=people[best], score=score, quality=quality, face=face, note=note
+        photograph=photograph,
+        answer=answer,
+        nearest=people[best],
+        score=score,
+        quality=quality,
+        face=face,
+        note=too_poor,
     )
+
+
+_NO_FACE: Mapping[str, Answer] = {"no face": "no face", "cannot be read": "cannot be read"}
+
+
+def _too_small(known: AlignedFaces, min_eye_distance: float) -> list[Missed]:
+    return [
+        Missed(name=name, reason="too small", detail=f"({face.eye_distance:.0f} pixels between the eyes)")
+        for name, face in zip(known.photographs, known.faces, strict=True)
+        if face.eye_distance < min_eye_distance
+    ]
 
 
 _ANSWERS: Mapping[str, Answer] = {"same": "known", "different": "unknown", "cannot tell": "cannot tell"}
@@ -257,5 +283,6 @@ def _in_order(faces: AlignedFaces, found: Mapping[str, Finding]) -> list[Finding
     return [
         finding
         for name, there in by_photograph.items()
-        for finding in there or [Finding(photograph=name, answer=missed[name].reason, note=missed[name].detail)]
+        for finding in there
+        or [Finding(photograph=name, answer=_NO_FACE[missed[name].reason], note=missed[name].detail)]
     ]

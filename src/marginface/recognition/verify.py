@@ -11,7 +11,7 @@ from marginface.errors import InputError
 from marginface.images.detect import DetectedFace, Detector
 from marginface.models import FaceModel, Threshold
 from marginface.models.threshold import Decision, decide
-from marginface.recognition.aligned import AlignedFaces, detect_and_align
+from marginface.recognition.aligned import MIN_EYE_DISTANCE, AlignedFaces, detect_and_align
 from marginface.recognition.defaults import open_model
 from marginface.recognition.operating_point import HOW_TO_CALIBRATE, about, threshold_at
 
@@ -57,6 +57,7 @@ def verify(
     detector: Detector | None = None,
     fmr: float = 1e-3,
     which: Literal["largest", "central"] = "largest",
+    min_eye_distance: float = MIN_EYE_DISTANCE,
 ) -> Verification:
     """Return whether two pictures show one person.
 
@@ -69,6 +70,7 @@ def verify(
         detector: finds the faces; YuNet unless given.
         fmr: false match rate of a comparison that the answer may have, 0..1.
         which: of several faces, the "largest" or the "central" one.
+        min_eye_distance: with fewer pixels between the eyes the answer is "cannot tell", whatever the score.
 
     Raises:
         BrokenImageError: a picture cannot be read.
@@ -83,6 +85,10 @@ def verify(
         note for name, count in zip(("first", "second"), found, strict=True) for note in _notes(name, count, which)
     ]
     compared = (_only(pictures[0]), _only(pictures[1]))
+    small = [face for face in compared if face is not None and face.eye_distance < min_eye_distance]
+    notes += [
+        f"a face has {f.eye_distance:.0f} pixels between the eyes, fewer than {min_eye_distance:g}" for f in small
+    ]
     if 0 in found:
         return Verification(
             decision="cannot tell", score=None, threshold=threshold, faces=compared, num_found=found, notes=tuple(notes)
@@ -90,7 +96,7 @@ def verify(
     units = [model.embed(faces, flip=flip).unit[0] for faces in pictures]
     score = float(np.clip(units[0] @ units[1], -1.0, 1.0))
     return Verification(
-        decision=None if threshold is None else decide(score, threshold),
+        decision=None if threshold is None else "cannot tell" if small else decide(score, threshold),
         score=score,
         threshold=threshold,
         faces=compared,
