@@ -99,6 +99,7 @@ def test_bounds_that_float32_rounds_are_looked_up(tmp_path, monkeypatch, caplog)
         payloads[i] = image_payload([rounded(start), rounded(end)], b"")
     write_pack(tmp_path / "q", payloads)
     monkeypatch.setattr(recordio_labels, "_EXACT", 16)
+    monkeypatch.setattr(recordio_labels, "_rounding", lambda key: 0 if key < 16 else 2)
     assert RecordIO(tmp_path / "q").labels.tolist() == exact
     assert not caplog.text
 

@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 _EXACT = 2**24
 _MAX_LABEL = 2**24
-_ROUNDING = 8
-"""Keys below 2^27 are off by this at most once they are float32."""
 _IDENTITY_BYTES = 8 + HEADER_BYTES + 8
 _CHUNK = 1 << 20
 _NUM_LOOKED_AT = 64
@@ -79,7 +77,7 @@ def layout_of(rec: FileAt, index: RecordIndex) -> Layout:
     if not (np.isfinite(bounds).all() and 1 <= bounds[0] <= bounds[1]):
         raise InputError(f"{rec.where}: its header record, {bounds.tolist()}, is damaged.")
     claimed_end, claimed_all = int(bounds[0]), int(bounds[1])
-    slack = 0 if claimed_all < _EXACT else _ROUNDING
+    slack = _rounding(claimed_all)
     if abs(claimed_all - len(index)) > slack:
         raise InputError(
             f"{rec.where}: its header record tells of {claimed_all:,} records, its index lists {len(index):,}; the last"
@@ -88,10 +86,15 @@ def layout_of(rec: FileAt, index: RecordIndex) -> Layout:
     return Layout(1, claimed_end if claimed_end < _EXACT else _start_of_identities(rec, index, claimed_end))
 
 
+def _rounding(key: int) -> int:
+    """Return by how much a key may be off at most, once it is float32."""
+    return 0 if key < _EXACT else int(np.spacing(np.float32(key))) // 2
+
+
 def _start_of_identities(rec: FileAt, index: RecordIndex, about: int) -> int:
     """Return the first entry of the run of identity records, which all have the same small size."""
-    low = max(1, about - _ROUNDING)
-    small = np.diff(index.offsets[low : min(about + _ROUNDING, len(index)) + 1]) == _IDENTITY_BYTES
+    low = max(1, about - _rounding(about))
+    small = np.diff(index.offsets[low : min(about + _rounding(about), len(index)) + 1]) == _IDENTITY_BYTES
     images = np.flatnonzero(~small)
     start = low + (int(images[-1]) + 1 if images.size else 0)
     for entry in range(start, min(start + 1, len(index))):
@@ -155,7 +158,7 @@ def _identity_bounds(rec: FileAt, index: RecordIndex, layout: Layout) -> npt.NDA
                 raise InputError(f"{where} is damaged: an identity record has two labels.")
             rows.append(labels[:2])
         bounds = np.array(rows, np.float32)
-    outside = np.flatnonzero(~((bounds >= 0) & (bounds <= layout.end + _ROUNDING)).all(axis=1))
+    outside = np.flatnonzero(~((bounds >= 0) & (bounds <= layout.end + _rounding(layout.end))).all(axis=1))
     if outside.size:
         entry = layout.end + int(outside[0])
         raise InputError(f"{rec.where}: {name_of(index, entry)} is damaged: keys {bounds[outside[0]].tolist()}.")
@@ -166,7 +169,8 @@ def _looked_up(
     rec: FileAt, index: RecordIndex, layout: Layout, numbers: npt.NDArray[np.int64], about: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64] | None:
     """Return the exact first entries of identities `numbers`, from the labels of the images around `about`."""
-    window = about[:, None] + np.arange(-_ROUNDING, _ROUNDING + 1)
+    rounding = _rounding(layout.end)
+    window = about[:, None] + np.arange(-rounding, rounding)
     inside = np.clip(window, layout.first, layout.end - 1)
     labels = gathered_labels(rec, index, inside.ravel()).reshape(inside.shape)
     labels[window >= layout.end] = np.iinfo(np.int64).max
