@@ -39,7 +39,7 @@ def _row(record: dict[str, Any], rates: Sequence[float], magface: bool) -> tuple
         *([record["accuracy_magface"]] if magface else []),
         *(by_rate.get(rate) for rate in rates),
     ]
-    return (record["system"]["name"], *(cell(cell) for cell in cells))
+    return (record["system"]["name"], *map(cell, cells))
 
 
 def cell(estimate: dict[str, Any] | None) -> str:

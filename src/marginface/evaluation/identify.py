@@ -158,11 +158,11 @@ def _or_none(rate: CountedRate | None) -> dict[str, Any] | None:
 
 def _convention(summary: IdentificationSummary) -> str:
     level = f"{100 * summary.confidence:g} %"
-    rank = "whatever its rank" if summary.max_rank is None else f"and among the first {summary.max_rank}"
+    rank = "" if summary.max_rank is None else f" or beyond rank {summary.max_rank}"
     return (
         "A mate's rank is one more than the other people's entries that score at least as high; ties count against it. "
         "FPIR is the share of non-mated searches whose highest score reaches the threshold; FNIR that of mated "
-        f"searches whose best mate is not above it {rank}. Rates are averaged over galleries where there are several. "
+        f"searches whose best mate is below it{rank}. Rates are averaged over galleries where there are several. "
         f"Intervals are {level}: at each end the wider of Wilson's and of {summary.num_replicates:,} resamplings of "
         "the probes' people; the galleries stay as they are."
     )

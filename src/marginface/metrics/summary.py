@@ -14,6 +14,7 @@ from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.intervals import wider, wilson
 from marginface.metrics.kfold import KFoldAccuracy, contiguous_folds, k_fold_accuracy, k_fold_decisions
 from marginface.metrics.sorted_scores import SortedScores, checked, sort_scores
+from marginface.metrics.tail_bootstrap import MANY, tail_bootstrap
 from marginface.metrics.verification import (
     ERRORS_NEEDED,
     EqualErrorRate,
@@ -102,18 +103,18 @@ def summarise(
         num_identities = len(np.unique(np.concatenate([np.asarray(identity_left), np.asarray(identity_right)])))
     bootstrap = None
     if num_identities is not None and num_identities > 1 and num_replicates > 0:
-        correct = None if usable_folds is None else k_fold_decisions(values, is_mated, usable_folds).correct
-        bootstrap = identity_bootstrap(
-            values,
-            is_mated,
-            np.asarray(identity_left),
-            np.asarray(identity_right),
-            fmr_targets=fmr_targets,
-            correct=correct,
-            num_replicates=num_replicates,
-            confidence=confidence,
-            seed=seed,
-        )
+        settings: dict[str, Any] = {
+            "fmr_targets": fmr_targets,
+            "num_replicates": num_replicates,
+            "confidence": confidence,
+            "seed": seed,
+        }
+        people = (np.asarray(identity_left), np.asarray(identity_right))
+        if len(values) >= MANY:
+            bootstrap = tail_bootstrap(values, is_mated, *people, **settings)
+        else:
+            correct = None if usable_folds is None else k_fold_decisions(values, is_mated, usable_folds).correct
+            bootstrap = identity_bootstrap(values, is_mated, *people, correct=correct, **settings)
         eer, points, accuracy = _widened(eer, points, accuracy, bootstrap)
 
     caveats += [sentence for point in points if (sentence := support_sentence(point))]
