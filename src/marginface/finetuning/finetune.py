@@ -203,6 +203,8 @@ def _judge(
 def _refuse(config: TrainConfig, out: Path, *, resume: bool) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("finetune runs on one rank; with several use `marginface train` and the setting start.")
+    if config.data.more_sources:
+        raise InputError("data.more_sources: finetune splits the people of one source; put all images into it.")
     head = config.head
     if not isinstance(head, HeadSettings) or head.sub_centres > 1 or head.spheres is not None:
         raise InputError(

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from marginface.errors import InputError, WorkError
 from marginface.loading.dataset import FaceBatch, FaceDataset
 from marginface.loading.ring import BatchRing
-from marginface.loading.sampler import SampleAddress, ShuffledBatches
+from marginface.loading.sampler import Batches, SampleAddress
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _WORDS_OF_A_DEAD_WORKER = ("exited unexpectedly", "killed by signal", "shared me
 
 def training_batches(
     dataset: FaceDataset,
-    batches: ShuffledBatches,
+    batches: Batches,
     *,
     first_step: int,
     num_steps: int | None,
@@ -234,7 +234,7 @@ class BatchLoader(Iterator[FaceBatch]):
 class _TrainingPlan:
     """The address lists of consecutive steps."""
 
-    def __init__(self, batches: ShuffledBatches, first_step: int, num_steps: int | None) -> None:
+    def __init__(self, batches: Batches, first_step: int, num_steps: int | None) -> None:
         self.batches = batches
         self.first_step = first_step
         self.num_steps = num_steps

@@ -7,6 +7,7 @@ identity, as some published loaders do, gives each rank its own people.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +24,12 @@ class SampleAddress(NamedTuple):
     """One use of one image. Augmentation is drawn from it."""
 
     epoch: int
+    """Tells the uses of an image apart; in a plain shuffle it is the number of the epoch."""
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of an address
 
 
-class ShuffledBatches:
-    """Seeded global shuffles, cut into global batches, cut into one slice for each rank.
-
-    The last partial batch of an epoch is dropped: what is left over is different images in every epoch.
-    """
+class Batches(ABC):
+    """Global batches by their step, cut into one slice for each rank."""
 
     def __init__(
         self, num_samples: int, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
@@ -38,7 +37,7 @@ class ShuffledBatches:
         """Check that the numbers fit together.
 
         Raises:
-            InputError: a batch that is larger than the set, or that the ranks cannot share evenly.
+            InputError: a batch that the ranks cannot share evenly.
             ValueError: a rank outside 0..world_size-1, or a negative seed.
         """
         if not 0 <= rank < world_size:
@@ -47,11 +46,6 @@ class ShuffledBatches:
             raise ValueError(f"seed {seed} is negative")
         if global_batch_size < 1:
             raise InputError(f"a batch of {global_batch_size} images is no batch; give at least 1.")
-        if global_batch_size > num_samples:
-            raise InputError(
-                f"the batch of {global_batch_size} images is larger than the set of {num_samples};"
-                f" choose a batch size of {num_samples} or less."
-            )
         if global_batch_size % world_size:
             near = max(1, round(global_batch_size / world_size)) * world_size
             raise InputError(
@@ -63,12 +57,15 @@ class ShuffledBatches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self._cached: tuple[int, npt.NDArray[np.int64] | ComputedShuffle] | None = None
 
     @property
+    @abstractmethod
     def steps_per_epoch(self) -> int:
-        """Whole batches in one pass over the set."""
-        return self.num_samples // self.global_batch_size
+        """Whole batches in one epoch, of which each kind says what it is."""
+
+    @abstractmethod
+    def addresses(self, step: int, start: int, end: int) -> list[SampleAddress]:
+        """Return images `start` to `end` (not included) of global batch `step`."""
 
     @property
     def local_batch_size(self) -> int:
@@ -83,16 +80,68 @@ class ShuffledBatches:
         """
         if step < 0:
             raise ValueError(f"step {step} is negative")
-        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        start = step_in_epoch * self.global_batch_size + self.rank * self.local_batch_size
-        return [SampleAddress(epoch, int(i)) for i in self._shuffle(epoch)[start : start + self.local_batch_size]]
+        start = self.rank * self.local_batch_size
+        return self.addresses(step, start, start + self.local_batch_size)
 
-    def _shuffle(self, epoch: int) -> npt.NDArray[np.int64] | ComputedShuffle:
+
+class Shuffle:
+    """Seeded permutations of 0..N-1; the last one asked for is kept."""
+
+    def __init__(self, num: int, *seed: int) -> None:
+        self.num = num
+        self.seed = seed
+        self._cached: tuple[int, npt.NDArray[np.int64] | ComputedShuffle] | None = None
+
+    def __call__(self, epoch: int) -> npt.NDArray[np.int64] | ComputedShuffle:
         """Return the permutation of one epoch, seeded by the pair: with seed * epoch every seed shares epoch 0."""
         if self._cached is None or self._cached[0] != epoch:
-            seed = np.random.SeedSequence([self.seed, epoch])
-            if self.num_samples > MOST_WRITTEN_DOWN:
-                self._cached = (epoch, ComputedShuffle(self.num_samples, seed))
+            seed = np.random.SeedSequence([*self.seed, epoch])
+            if self.num > MOST_WRITTEN_DOWN:
+                self._cached = (epoch, ComputedShuffle(self.num, seed))
             else:
-                self._cached = (epoch, np.random.default_rng(seed).permutation(self.num_samples))
+                self._cached = (epoch, np.random.default_rng(seed).permutation(self.num))
         return self._cached[1]
+
+
+class ShuffledBatches(Batches):
+    """Seeded global shuffles, cut into batches. An epoch is one shuffle.
+
+    The last partial batch of an epoch is dropped: what is left over is different images in every epoch.
+    """
+
+    def __init__(
+        self, num_samples: int, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        """Check that the numbers fit together.
+
+        Raises:
+            InputError: a batch that is larger than the set, or that the ranks cannot share evenly.
+            ValueError: see `Batches`.
+        """
+        refuse_large_batch(global_batch_size, num_samples)
+        super().__init__(num_samples, global_batch_size=global_batch_size, seed=seed, rank=rank, world_size=world_size)
+        self._shuffle = Shuffle(num_samples, seed)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in one pass over the set."""
+        return self.num_samples // self.global_batch_size
+
+    def addresses(self, step: int, start: int, end: int) -> list[SampleAddress]:
+        """Return images `start` to `end` of global batch `step`."""
+        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
+        first = step_in_epoch * self.global_batch_size
+        return [SampleAddress(epoch, int(i)) for i in self._shuffle(epoch)[first + start : first + end]]
+
+
+def refuse_large_batch(batch_size: int, num_samples: int) -> None:
+    """Refuse a batch that is larger than the set it is drawn from.
+
+    Raises:
+        InputError: it is.
+    """
+    if batch_size > num_samples:
+        raise InputError(
+            f"the batch of {batch_size} images is larger than the set of {num_samples};"
+            f" choose a batch size of {num_samples} or less."
+        )

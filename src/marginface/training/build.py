@@ -18,7 +18,7 @@ from marginface.errors import InputError
 from marginface.heads import CentreUpdate, MarginHead
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
-from marginface.loading.sampler import ShuffledBatches
+from marginface.loading.sampler import Batches
 from marginface.models import ModelCard, Provenance
 from marginface.optim import Ema, build_param_groups
 from marginface.records.record import RecordSource
@@ -38,7 +38,7 @@ class TrainingRun:
     ranks: Ranks
     contract: InputContract
     dataset: FaceDataset
-    batches: ShuffledBatches
+    batches: Batches
     task: MarginTask
     forward_backbone: nn.Module
     """The backbone itself, or its DDP wrapper."""
@@ -106,8 +106,8 @@ def build_run(
     optimizer = config.optim.build(groups)
     _fill_optimizer_state(task, optimizer)
     card = _card(config, records, name, command)
-    batches = ShuffledBatches(
-        len(records),
+    batches = config.data.sampler.build(
+        records,
         global_batch_size=config.data.batch_size,
         seed=config.seed,
         rank=ranks.rank,

@@ -10,7 +10,11 @@ from marginface.config import by_kind
 from marginface.evaluation.run import EvaluationConfig
 from marginface.heads import HEADS, HeadConfig
 from marginface.images.augment import AugmentConfig
+from marginface.loading.samplers import SAMPLERS, SamplerConfig, ShuffledConfig
 from marginface.optim import OPTIMIZERS, SCHEDULES, EmaConfig, OptimizerConfig, ScheduleConfig
+from marginface.records.joined import JoinedRecords
+from marginface.records.open import open_records
+from marginface.records.record import RecordSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,10 @@ class DataConfig:
 
     source: str
     """Where the records are, as `open_records` takes it: `tar:faces.tar`, `folder:/data/faces`, `list:train.txt`."""
+    more_sources: tuple[str, ...] = ()
+    """Further ones to train on together with the first; people of different sources count as different people."""
+    sampler: Annotated[SamplerConfig, by_kind("sampler", SAMPLERS)] = field(default_factory=ShuffledConfig)
+    """Which images make up a step."""
     input_size: int = 112
     """Pixels a side that the backbone sees; larger images are shrunk."""
     batch_size: int = 128
@@ -36,6 +44,17 @@ class DataConfig:
             raise ValueError(f"batch_size {self.batch_size} is too small: batch normalisation needs at least 2 images.")
         if self.num_workers < 0:
             raise ValueError(f"num_workers is {self.num_workers}; give 0 or more.")
+
+    def open(self) -> RecordSource:
+        """Return the records of all sources; names of the second begin with `1/`, and so on.
+
+        Raises:
+            InputError: one that cannot be opened.
+        """
+        opened = [open_records(spec) for spec in (self.source, *self.more_sources)]
+        if len(opened) == 1:
+            return opened[0]
+        return JoinedRecords({str(number): records for number, records in enumerate(opened)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from marginface.distributed import default_device
-from marginface.loading.sampler import ShuffledBatches
 from marginface.models import count_parameters, estimate_step, head_size, measure_backbone
 from marginface.training.config import TrainConfig
 from marginface.training.parallel import refuse_what_does_not_fit
@@ -20,8 +19,8 @@ def describe_run(config: TrainConfig, *, num_ranks: int = 1) -> str:
     device = default_device()
     refuse_slow_precision(config.precision, device)
     records = open_training_records(config, world_size=num_ranks)
-    batches = ShuffledBatches(
-        len(records), global_batch_size=config.data.batch_size, seed=config.seed, world_size=num_ranks
+    batches = config.data.sampler.build(
+        records, global_batch_size=config.data.batch_size, seed=config.seed, world_size=num_ranks
     )
     classes, dim = len(records.identities), config.backbone.embedding_dim
     backbone = config.backbone.build(input_size=config.data.input_size)

@@ -13,7 +13,6 @@ from marginface.heads.margin_head import MarginHead
 from marginface.heads.store import StoredHead
 from marginface.models import load_model
 from marginface.records.embedding_table import EmbeddingTable
-from marginface.records.open import open_records
 from marginface.training import checkpoint as checkpoints
 from marginface.training.build import fingerprint_of
 from marginface.training.config import TrainConfig
@@ -39,7 +38,7 @@ def head_of_run(folder: str | Path, *, step: int | None = None) -> StoredHead:
         wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
         there = f"; there are those of steps {', '.join(map(str, steps))}" if steps else ""
         raise InputError(f"{folder}: there is no {wanted}{there}.")
-    records = open_records(config.data.source)
+    records = config.data.open()
     identities = tuple(records.identities)
     head = config.head.build(num_classes=len(identities), embedding_dim=config.backbone.embedding_dim, seed=config.seed)
     if not isinstance(head, MarginHead):

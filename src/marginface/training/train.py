@@ -11,7 +11,6 @@ import torch
 
 from marginface.distributed import Ranks, default_device, joined_ranks, together
 from marginface.errors import InputError
-from marginface.records.open import open_records
 from marginface.records.record import RecordSource
 from marginface.records.select import require_trainable
 from marginface.training.build import TrainingRun, build_run
@@ -51,7 +50,7 @@ def prepare(config: TrainConfig, ranks: Ranks, *, name: str = "unnamed", command
 
 def open_training_records(config: TrainConfig, *, world_size: int) -> RecordSource:
     """Return the records of `config`, after everything that can be checked without building a network."""
-    records = open_records(config.data.source)
+    records = config.data.open()
     require_trainable(records)
     share = config.data.batch_size / (world_size * config.accumulation_steps)
     if share < 2:
