@@ -3,6 +3,7 @@
 A score is a similarity, higher is more alike; a match is `score >= threshold`.
 """
 
+from marginface.metrics.all_pairs import BinnedPoint, BinnedScores, binned_fnmr_at_fmr, score_all_pairs
 from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.classification import (
     ClassScores,
@@ -59,6 +60,8 @@ from marginface.metrics.verification import (
 __all__ = [
     "UNKNOWN",
     "BestAccuracy",
+    "BinnedPoint",
+    "BinnedScores",
     "BootstrapIntervals",
     "ClassScores",
     "CountedRate",
@@ -82,6 +85,7 @@ __all__ = [
     "VerificationSummary",
     "area_under_roc",
     "best_accuracy",
+    "binned_fnmr_at_fmr",
     "class_scores",
     "confusion_counts",
     "contiguous_folds",
@@ -101,6 +105,7 @@ __all__ = [
     "magface_k_fold_accuracy",
     "open_set_summary",
     "rejection_threshold",
+    "score_all_pairs",
     "score_histogram",
     "sort_scores",
     "summarise",
