@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from marginface.backbones import MobileFaceNetConfig, build_backbone
 from marginface.errors import InputError
 from marginface.images.normalize import InputContract
 from marginface.models.face_model import FaceModel
 from marginface.search.gallery import Gallery
 from marginface.search.reembed import reembed
+from tests.helpers.plain_backbone import PlainBackboneConfig
 from tests.search.made_up import keeping_crops
 
 
 def _model(seed: int) -> FaceModel:
-    torch.manual_seed(seed)
-    config = MobileFaceNetConfig(embedding_dim=16)
-    return FaceModel(build_backbone(config, input_size=32), config, InputContract(input_size=32))
+    config = PlainBackboneConfig(embedding_dim=16)
+    return FaceModel(config.build(input_size=32, seed=seed), config, InputContract(input_size=32))
 
 
 def test_kept_crops_are_embedded_by_the_new_model(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError, WorkError
+from marginface.search.open_store import create_store
 from marginface.search.transfer import export_gallery, import_gallery
-from tests.search.made_up import faces_of, hand_over, keeping_crops, new_gallery, open_gallery
+from tests.search.made_up import faces_of, hand_over, keeping_crops, new_gallery, open_gallery, settings
 
 Place = Callable[[], str]
 
@@ -61,7 +62,7 @@ def test_an_import_is_all_or_nothing_where_a_name_is_taken(tmp_path: Path) -> No
 
 def test_people_of_another_model_stay_out(tmp_path: Path) -> None:
     file = _exported(tmp_path / "out.tar", str(tmp_path / "a.db"))
-    new_gallery(tmp_path / "b.db", fingerprint="f" * 16).close()
+    create_store(tmp_path / "b.db", settings(fingerprint="f" * 16), timeout_seconds=1.0).close()
     with pytest.raises(InputError, match="fingerprint"):
         import_gallery(file, tmp_path / "b.db")
 
