@@ -5,7 +5,8 @@
 The pack has the real number of records, identity records and key ranges, with twelve bytes where an image would be:
 1.9 GB and 0.9 GB of index, written to a scratch folder first. Each opening is a process of its own. "first" parses the
 index and finds the labels; "again" maps what was kept; "epoch" then shuffles all images and reads the first batch of
-128 through `ShuffledBatches`. Memory is the process's largest resident size, with that of the imports alone beside it.
+128 through `ShuffledBatches`. Memory is the process's largest resident size (Linux), with that of the imports alone
+beside it; pages of files that are mapped count, though every process shares them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ BOUNDS = np.dtype([("frame", "<u4", 2), ("count", "<u4"), ("label", "<f4"), ("id
 CHUNK = 1_000_000
 
 OPEN = """
-import resource, sys, time
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+import sys, time
+def peak(): return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 import numpy
 from marginface.records.open import open_records
 if "epoch" in sys.argv: from marginface.loading.sampler import ShuffledBatches
@@ -37,9 +38,8 @@ began = time.perf_counter()
 source = open_records(sys.argv[1])
 num = len(source.identities)
 if "epoch" in sys.argv:
-    batches = ShuffledBatches(len(source), batch_size=128, seed=0)
-    first = next(iter(batches))
-    images = [source[index].image for _, index in first]
+    batches = ShuffledBatches(len(source), global_batch_size=128, seed=0)
+    images = [source[index].image for _, index in batches.batch_at(0)]
 print(f"{time.perf_counter() - began:8.2f} s {peak():8,.0f} MB, of which imports {before:,.0f} MB"
       f"   {len(source):,} images, {num:,} people")
 """

@@ -64,7 +64,7 @@ class PairedImages:
         self._labels.flags.writeable = False
         num_people = int(self._labels.max()) + 1
         self._identities = tuple(f"person-{label:05d}" for label in range(num_people))
-        self._keys = tuple(self._key(i) for i in range(len(images)))
+        self._keys = self._names()
 
     @property
     def location(self) -> str:
@@ -97,11 +97,16 @@ class PairedImages:
         identity = self._identities[label]
         return Record(key=self._keys[index], image=self._images[index], label=label, identity=identity)
 
-    def _key(self, index: int) -> str:
-        image = self._images[index] if isinstance(self._images, list) else None  # others are decoded when asked for
-        suffix = suffix_of(image) if isinstance(image, bytes) else ".png"
-        side = "right" if index % 2 else "left"
-        return f"{self._identities[self._labels[index]]}/{index // 2:05d}-{side}{suffix}"
+    def _names(self) -> tuple[str, ...]:
+        first = self._images[0]  # images that are read when asked for are of one format
+        of_all = suffix_of(first) if isinstance(first, bytes) else ".png"
+        listed = isinstance(self._images, list)
+        suffixes = [suffix_of(image) for image in self._images] if listed else [of_all] * len(self._images)
+        sides = ("left", "right")
+        return tuple(
+            f"{self._identities[label]}/{i // 2:05d}-{sides[i % 2]}{suffix}"
+            for i, (label, suffix) in enumerate(zip(self._labels.tolist(), suffixes, strict=True))
+        )
 
     def __repr__(self) -> str:
         return f"<{self.location}: {len(self):,} images, {len(self.pairs.mated):,} pairs>"

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from marginface.errors import InputError, one_of
+from marginface.records.cvlface_pairs import open_cvlface
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
 from marginface.records.memfile import MemfilePairs
 from marginface.records.packed import open_packed
 from marginface.records.packed_format import MANIFEST
 from marginface.records.pairs_bin import PairsBin
-from marginface.records.parquet import TableImages
 from marginface.records.record import RecordSource
 from marginface.records.recordio import RecordIO
 from marginface.records.select import except_listed, only_listed
@@ -24,13 +24,13 @@ from marginface.records.tar_shards import TarShards, is_shard
 
 _TABLE_OPTIONS = ("image", "label", "split")
 SCHEMES: dict[str, tuple[Callable[..., RecordSource], tuple[str, ...]]] = {
-    "arrow": (TableImages, _TABLE_OPTIONS),
+    "arrow": (open_cvlface, _TABLE_OPTIONS),
     "bin": (PairsBin, ()),
     "folder": (ImageFolder, ()),
     "list": (ImageList, ("root",)),
     "memfile": (MemfilePairs, ()),
     "packed": (open_packed, ("verify", "excluded", "cache", "cache_gb")),
-    "parquet": (TableImages, _TABLE_OPTIONS),
+    "parquet": (open_cvlface, _TABLE_OPTIONS),
     "recordio": (RecordIO, ("names",)),
     "synthetic": (SyntheticImages, ("people", "size")),
     "tar": (TarImages, ("root",)),

@@ -51,10 +51,7 @@ class TableImages:
             InputError: pyarrow is absent, no such table, a damaged file, or a column that is missing or holds
                 something else.
         """
-        options = {"image": image, "label": label, "split": split}
-        query = "&".join(f"{name}={value}" for name, value in options.items() if value is not None)
-        self._location = f"parquet:{path}" + (f"?{query}" if query else "")
-        self._table: Table = _table(Path(path), split, self._location)
+        self._table, self._location = open_table(path, image, label, split)
         columns = self._table.columns
         self._image = _chosen(columns, image, _IMAGE_COLUMNS, "image", self._location)
         label_column = _chosen(columns, label, _LABEL_COLUMNS, "label", self._location)
@@ -100,11 +97,7 @@ class TableImages:
         index = int(index) % len(self)
         wanted = [self._image] if self._landmarks is None else [self._image, self._landmarks]
         row = self._table.row(index, wanted)
-        image = row[self._image]
-        if isinstance(image, dict):
-            image = image.get("bytes")
-        if not isinstance(image, bytes):
-            raise InputError(f"{self.location}: row {index} holds no image (bytes) in its column {self._image!r}.")
+        image = _checked_image(row[self._image], index, self._image, self.location)
         label = int(self._labels[index])
         points = row.get(self._landmarks or "")
         return Record(
@@ -143,6 +136,31 @@ class TableImages:
         if None in keys or len(set(keys)) != len(keys):
             raise InputError(f"{self.location}: its column 'key' has keys that are empty or occur twice.")
         return keys
+
+
+def open_table(path: str | Path, image: str | None, label: str | None, split: str | None) -> tuple[Table, str]:
+    """Return a table, and what to call it; see `TableImages`."""
+    options = {"image": image, "label": label, "split": split}
+    query = "&".join(f"{name}={value}" for name, value in options.items() if value is not None)
+    location = f"parquet:{path}" + (f"?{query}" if query else "")
+    return _table(Path(path), split, location), location
+
+
+def image_of(table: Table, row: int, column: str, where: str) -> bytes:
+    """Return the encoded image in a row.
+
+    Raises:
+        InputError: the row cannot be read, or holds no image.
+    """
+    return _checked_image(table.row(row, [column])[column], row, column, where)
+
+
+def _checked_image(image: Any, row: int, column: str, where: str) -> bytes:
+    if isinstance(image, dict):
+        image = image.get("bytes")
+    if not isinstance(image, bytes):
+        raise InputError(f"{where}: row {row} holds no image (bytes) in its column {column!r}.")
+    return image
 
 
 def _dense(
