@@ -1,7 +1,7 @@
 """FaceModel folders on disk: written whole or not at all, and read strictly.
 
 model/
-  model.safetensors    the backbone's tensors, under the published key names
+  model.safetensors    the backbone's tensors, under the published key names; or model.onnx, somebody's graph
   model.json           format, backbone config, input contract, fingerprint, card
   card.md              the card for reading; not read back
 """
@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import safetensors
 import safetensors.torch
@@ -28,11 +28,14 @@ from marginface.config import by_kind
 from marginface.errors import InputError, WorkError
 from marginface.images.normalize import InputContract
 from marginface.models.card import ModelCard
+from marginface.models.exported_model import ExportedModel, is_exported, load_exported, model_of_onnx
+from marginface.models.exporting.graph import GraphConfig
 from marginface.models.face_model import FaceModel
+from marginface.models.runtimes import Runtime
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "card.md"
+WEIGHTS, GRAPH, DESCRIPTION, CARD = "model.safetensors", "model.onnx", "model.json", "card.md"
 FORMAT = 1
 
 
@@ -41,7 +44,7 @@ class Description:
     """What model.json holds."""
 
     format: int
-    backbone: Annotated[BackboneConfig, by_kind("backbone", BACKBONES)]
+    backbone: Annotated[BackboneConfig, by_kind("backbone", {**BACKBONES, "onnx_graph": GraphConfig})]
     contract: InputContract
     fingerprint: str
     card: ModelCard
@@ -71,13 +74,22 @@ def save_model(model: FaceModel, folder: str | Path) -> None:
         ) from error
 
 
-def load_model(folder: str | Path) -> FaceModel:
+def load_model(folder: str | Path, *, runtime: Runtime = "auto") -> FaceModel:
     """Return the model of a folder, on the CPU and in evaluation mode, checked against its fingerprint.
 
+    Args:
+        folder: a model folder; or what `marginface export` wrote, an .onnx file or an OpenVINO folder.
+        runtime: what runs it on a CPU, see `FaceModel`; the environment variable MARGINFACE_RUNTIME says what auto is.
+
     Raises:
-        InputError: missing, damaged or edited files, an unknown backbone, or a newer format.
+        InputError: missing, damaged or edited files, an unknown backbone, a newer format, or a runtime that is unknown
+            or not installed.
     """
     folder = _settled(Path(folder))
+    if is_exported(folder):
+        return _with_terms(load_exported(folder, runtime=runtime))
+    if (folder / GRAPH).is_file() and (folder / DESCRIPTION).is_file():
+        return _with_terms(_load_graph_folder(folder, runtime=runtime))
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
             raise InputError(
@@ -98,12 +110,31 @@ def load_model(folder: str | Path) -> FaceModel:
             f"{folder / WEIGHTS}: these are not the weights of the {description.backbone.kind} that {DESCRIPTION} "
             "describes; copy both files again."
         ) from error
-    model = FaceModel(backbone, description.backbone, description.contract, description.card).eval()
+    model = FaceModel(backbone, description.backbone, description.contract, description.card, runtime=runtime).eval()
+    _check_fingerprint(model, description, folder)
+    return _with_terms(model)
+
+
+def _load_graph_folder(folder: Path, *, runtime: Runtime) -> ExportedModel:
+    """Return the model of a folder that holds somebody's ONNX file."""
+    description = _read_description(folder / DESCRIPTION)
+    takes = cast(GraphConfig, description.backbone)
+    model = model_of_onnx(
+        (folder / GRAPH).read_bytes(), takes, description.contract, description.card, runtime=runtime, name=str(folder)
+    )
+    _check_fingerprint(model, description, folder)
+    return model
+
+
+def _check_fingerprint(model: FaceModel, description: Description, folder: Path) -> None:
     if model.fingerprint != description.fingerprint:
         raise InputError(
             f"{folder}: the fingerprint is {model.fingerprint}, but {DESCRIPTION} says {description.fingerprint}: a "
             "file was edited, damaged or belongs to another model; copy the folder again or train anew."
         )
+
+
+def _with_terms(model: FaceModel) -> FaceModel:
     if model.card.provenance.origin:  # somebody else's weights: their terms are shown to whoever uses them
         logger.info(model.card.terms())
     return model
@@ -141,12 +172,14 @@ def read_description(folder: str | Path) -> Description:
 
 
 def resolve_model_folder(path: str | Path) -> Path:
-    """Return the model folder that `path` means: itself, or the `model` folder of a run.
+    """Return the model that `path` means: itself, the `model` folder of a run, or an exported graph.
 
     Raises:
         InputError: it is neither.
     """
     path = Path(path)
+    if is_exported(path):
+        return path
     for candidate in (path, path / "model"):
         if (_settled(candidate) / DESCRIPTION).is_file():
             return candidate
@@ -161,8 +194,11 @@ def resolve_model_folder(path: str | Path) -> Path:
 
 
 def _write_files(model: FaceModel, folder: Path) -> None:
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.backbone.state_dict().items()}
-    safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    if isinstance(model, ExportedModel):
+        (folder / GRAPH).write_bytes(model.content)
+    else:
+        tensors = {name: t.detach().cpu().contiguous() for name, t in model.backbone.state_dict().items()}
+        safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     description = {
         "format": FORMAT,
         "backbone": config.dump(model.backbone_config),
