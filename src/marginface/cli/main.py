@@ -13,12 +13,14 @@ from marginface.errors import InputError, WorkError, one_of
 VERBS = {
     "demo": ("marginface.cli.demo", "draw people, train on them, judge on strangers, write a report"),
     "train": ("marginface.cli.train", "train a margin head on a backbone from a recipe"),
+    "fit": ("marginface.cli.fit", "turn a folder of photographs by person into a model with thresholds"),
     "finetune": ("marginface.cli.finetune", "train a model further on your own people, judged before and after"),
     "evaluate": (
         "marginface.cli.evaluate",
         "judge a model on pairs, templates or searches of faces and write a report",
     ),
     "calibrate": ("marginface.cli.calibrate", "measure thresholds for false match rates, kept in the model's card"),
+    "quality": ("marginface.cli.quality", "score the quality of face images, and say what each score is worth"),
     "protocols": ("marginface.cli.protocols", "list what models can be judged on, and the settings of each protocol"),
     "scores": ("marginface.cli.scores", "error rates of scores in a file: no model is needed"),
     "models import": ("marginface.cli.models_import", "turn published weights into a model folder"),
@@ -32,6 +34,7 @@ VERBS = {
     "data convert": ("marginface.cli.data_convert", "write a data set in another format"),
     "data check": ("marginface.cli.data_check", "decode every image and compare every checksum"),
     "data doctor": ("marginface.cli.data_doctor", "find copies, wrong names and shared people in a data set"),
+    "data augment": ("marginface.cli.data_augment", "draw what augmentation makes of some images"),
     "data align": ("marginface.cli.data_align", "find and align the faces of a folder of photographs"),
     "data fetch": ("marginface.cli.data_fetch", "download a public data set and turn it into records"),
     "head export": ("marginface.cli.head_export", "write a run's head: weights, and one template a person"),
