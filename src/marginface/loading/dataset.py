@@ -16,7 +16,7 @@ from marginface.images.augment import AugmentConfig
 from marginface.images.crop import decode_crop
 from marginface.images.resize import fit
 from marginface.loading.sampler import SampleAddress
-from marginface.records.record import RecordSource
+from marginface.records.record import Record, RecordSource
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -71,7 +71,6 @@ class FaceDataset(Dataset):
         self.size = size
         self.max_side = max_side
         self.augment = augment.build(seed=seed) if augment is not None else None
-        self._labels = torch.from_numpy(np.array(records.labels, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -94,12 +93,14 @@ class FaceDataset(Dataset):
         decisions = augment.decide(epochs, indices) if augment is not None else None
         strengths = np.zeros((len(addresses), len(augment.operations) if augment is not None else 0), np.float32)
         good: list[int] = []
+        labels: list[int] = []  # the records' own: an array of all labels would be copied into every worker
         broken: list[str] = []
         broken_keys: list[str] = []
         for row, (epoch, index) in enumerate(addresses):
             place = pixels[len(good)]
             try:
-                image = self._image(index, place)
+                record = self.records[index]
+                image = self._image(record, place)
             except InputError as error:
                 broken.append(str(error))
                 broken_keys.append(self.records.keys[index])
@@ -111,19 +112,19 @@ class FaceDataset(Dataset):
             elif image is not place:
                 place[...] = image
             good.append(index)
+            labels.append(record.label)
         used = torch.tensor(good, dtype=torch.int64)
         return FaceBatch(
             images=images[: len(good)],
-            labels=self._labels[used],
+            labels=torch.tensor(labels, dtype=torch.int64),
             indices=used,
             strengths=strengths[: len(good)] if strengths.shape[1] else None,
             broken=tuple(broken),
             broken_keys=tuple(broken_keys),
         )
 
-    def _image(self, index: int, place: Pixels) -> Pixels:
+    def _image(self, record: Record, place: Pixels) -> Pixels:
         """Return the fitted crop: `place`, filled, if it could be decoded there at once."""
-        record = self.records[index]
         pixels = decode_crop(record.image, place, max_side=self.max_side, name=record.key)
         return fit(pixels, size=self.size, max_side=self.max_side, name=record.key)
 

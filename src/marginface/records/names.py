@@ -7,6 +7,7 @@ import zlib
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -82,6 +83,11 @@ class NameBlock(Names):
             for i in range(len(ends) - 1):
                 yield self._decoded(ends[i], ends[i + 1], start + i)
 
+    def crcs(self) -> npt.NDArray[np.uint32]:
+        """Return (N,) CRC-32 of the names' bytes."""
+        ends = np.frombuffer(self._ends, "<u4").tolist()
+        return np.fromiter((zlib.crc32(self._text[a:b]) for a, b in pairwise(ends)), np.uint32, count=len(self))
+
     def _decoded(self, start: int, end: int, index: int) -> str:
         if not start <= end <= self._num_bytes:
             raise InputError(f"{self._where} is damaged: name number {index} lies outside it; convert again.")
@@ -119,7 +125,10 @@ class JoinedNames(Names):
 
     def crcs(self) -> npt.NDArray[np.uint32]:
         """Return (N,) CRC-32 of the names' bytes."""
-        return self._crcs() if self._crcs is not None else super().crcs()
+        if self._crcs is not None:
+            return self._crcs()
+        parts = [self._block(number).crcs() for number in range(len(self._starts) - 1)]
+        return np.concatenate([np.zeros(0, np.uint32), *parts])
 
 
 class ChosenNames(Names):

@@ -12,6 +12,8 @@ from marginface.errors import InputError
 from marginface.records.names import ChosenNames, positions_of
 from marginface.records.record import Record, RecordSource
 
+_PIECE = 1 << 20
+
 
 class Subset:
     """Chosen records of a source, with their keys kept and their labels numbered densely again."""
@@ -21,11 +23,9 @@ class Subset:
         places = np.asarray(indices, dtype=np.int64)
         if places.ndim != 1 or (places.size and not 0 <= places.min() <= places.max() < len(source)):
             raise ValueError(f"indices of a subset are a flat sequence of 0..{len(source) - 1}")
-        labels = source.labels[places]
-        here = np.bincount(labels, minlength=len(source.identities)) > 0
-        self._labels = (np.cumsum(here) - 1)[labels].astype(np.int64, copy=False)
-        self._identities = ChosenNames(source.identities, np.flatnonzero(here))
         self.indices = places.astype(np.uint32) if len(source) <= 2**32 else places  # half the memory of a large set
+        self._labels, here = _densely(source.labels, self.indices, len(source.identities))
+        self._identities = ChosenNames(source.identities, here)
         self._keys = ChosenNames(source.keys, self.indices)
 
     @property
@@ -61,6 +61,23 @@ class Subset:
             landmarks=whole.landmarks,
             meta=whole.meta,
         )
+
+
+def _densely(
+    labels: npt.NDArray[np.int64], indices: npt.NDArray[np.integer], num_labels: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the labels at `indices` numbered densely, and which labels are left; in pieces, for millions of them."""
+    chosen = np.empty(len(indices), dtype=np.int64)
+    here = np.zeros(num_labels, dtype=bool)
+    pieces = [slice(start, start + _PIECE) for start in range(0, len(indices), _PIECE)]
+    for piece in pieces:
+        chosen[piece] = labels[indices[piece]]
+        here[chosen[piece]] = True
+    if not here.all():
+        number = np.cumsum(here) - 1
+        for piece in pieces:
+            chosen[piece] = number[chosen[piece]]
+    return chosen, np.flatnonzero(here)
 
 
 def subset(source: RecordSource, indices: Sequence[int] | npt.NDArray[np.int64]) -> RecordSource:
@@ -104,13 +121,16 @@ def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource
         InputError: no such file, a key that the data does not have, or nothing that is left.
     """
     keys = list(dict.fromkeys(_listed_keys(path)))
-    unknown = [keys[i] for i in np.flatnonzero(positions_of(keys, (whole or source).keys) < 0)]
-    if unknown:
+    positions = positions_of(keys, source.keys)
+    absent = [keys[i] for i in np.flatnonzero(positions < 0)]
+    if absent and whole is not None:
+        absent = [absent[i] for i in np.flatnonzero(positions_of(absent, whole.keys) < 0)]
+    if absent:
         raise InputError(
-            f"{path}: {len(unknown)} of its images, first {unknown[0]!r}, are not in {source.location}; is this the "
+            f"{path}: {len(absent)} of its images, first {absent[0]!r}, are not in {source.location}; is this the "
             "list of another data set?"
         )
-    left = without(source, keys)
+    left = _without(source, positions)
     if not len(left):
         raise InputError(f"{path}: it excludes all images of {source.location}.")
     return left
@@ -118,7 +138,10 @@ def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource
 
 def without(source: RecordSource, keys: Sequence[str]) -> RecordSource:
     """Return the records that have none of these keys, in the source's order; keys that it lacks are passed over."""
-    positions = positions_of(keys, source.keys)
+    return _without(source, positions_of(keys, source.keys))
+
+
+def _without(source: RecordSource, positions: npt.NDArray[np.int64]) -> RecordSource:
     kept = np.ones(len(source), dtype=bool)
     kept[positions[positions >= 0]] = False
     return source if kept.all() else Subset(source, np.flatnonzero(kept))
