@@ -49,3 +49,29 @@ def test_check_tells_by_its_exit_code(faces: Path, tmp_path: Path, capsys: pytes
     (faces / "person_01/0002.jpg").write_bytes(b"words")
     assert main(words) == 1
     assert "person_01/0002.jpg: this file is not an image" in capsys.readouterr().out
+
+
+def test_rec2jpg_numbers_each_persons_images_and_keeps_their_bytes(faces: Path, tmp_path: Path) -> None:
+    assert main(["data", "convert", f"folder:{faces}", f"recordio:{tmp_path}/rec"]) == 0
+    assert main(["data", "rec2jpg", f"recordio:{tmp_path}/rec", f"{tmp_path}/jpg"]) == 0
+    written = sorted(path.relative_to(tmp_path / "jpg") for path in (tmp_path / "jpg").rglob("*.jpg"))
+    assert [path.name for path in written] == [f"{i:03d}.jpg" for i in range(6)] * 4
+    originals = [path.read_bytes() for path in sorted(faces.rglob("*.jpg"))]
+    assert [(tmp_path / "jpg" / path).read_bytes() for path in written] == originals
+
+
+def test_subset_and_split_write_lists_that_open(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "some.txt"
+    assert main(["data", "subset", f"folder:{faces}", "--out", str(out), "--first", "2"]) == 0
+    assert "12 of 24 images, 2 of 4 people" in capsys.readouterr().out
+    assert len(open_records(f"folder:{faces}?only={out}")) == 12
+    assert main(["data", "subset", f"folder:{faces}", "--out", str(out)]) == 2
+    assert "say which images" in capsys.readouterr().err
+    words = ["data", "split", f"folder:{faces}", "--out", f"{tmp_path}/lists", "--people", "1"]
+    assert main([*words, "--image-share", "0.5"]) == 0
+    sizes = {p.name: len(open_records(f"folder:{faces}?only={p}")) for p in (tmp_path / "lists").iterdir()}
+    assert sizes == {"train.txt": 9, "test.txt": 9, "strangers.txt": 6}
+    assert main(words) == 0
+    assert not (tmp_path / "lists/test.txt").exists()
