@@ -77,7 +77,7 @@ def test_ofiq_files_come_back_by_name(tmp_path):
     write_ofiq(tmp_path / "q.csv", keys, scores)
     lines = (tmp_path / "q.csv").read_text().splitlines()
     assert lines[0] == "Filename;norm;same;norm.scalar;same.scalar"
-    assert lines[2] == "a/2.jpg;0;1;-1.00;50.00"
+    assert lines[2] == "a/2.jpg;0;1;-1.0000;50.0000"
     assert read_ofiq(tmp_path / "q.csv", keys)["norm"] == pytest.approx([100, np.nan, 0], nan_ok=True)
     assert set(read_ofiq(tmp_path / "q.csv", keys)) == {"norm"}
 

@@ -58,7 +58,6 @@ def calibrate(
         protocol=protocol_of(protocol, pairs, non_mated, seed),
         flip=flip,
         fmr_targets=rates_of(fmr),
-        num_replicates=0,
         seed=seed,
     )
     folder = resolve_model_folder(model)

@@ -15,6 +15,7 @@ VERBS = {
     "train": ("marginface.cli.train", "train a margin head on a backbone from a recipe"),
     "fit": ("marginface.cli.fit", "turn a folder of photographs by person into a model with thresholds"),
     "finetune": ("marginface.cli.finetune", "train a model further on your own people, judged before and after"),
+    "export": ("marginface.cli.export", "write a model as an ONNX, OpenVINO or torch graph, if it stays the same"),
     "evaluate": (
         "marginface.cli.evaluate",
         "judge a model on pairs, templates or searches of faces and write a report",

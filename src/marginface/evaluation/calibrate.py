@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from marginface.errors import InputError
 from marginface.metrics.thresholds import ThresholdEstimate, lower_threshold, thresholds_at_fmr
@@ -55,6 +55,7 @@ def calibrate(
     Raises:
         InputError: data that cannot be used, or no people named.
     """
+    config = replace(config, num_replicates=0)  # of the summary; the thresholds have their own
     evaluation = evaluate(model, config, num_workers=num_workers, command=command, progress=progress)
     pairs = evaluation.comparisons
     estimates = thresholds_at_fmr(

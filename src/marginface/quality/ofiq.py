@@ -42,7 +42,7 @@ def write_ofiq(path: str | Path, keys: Sequence[str], scores: Mapping[str, npt.N
         writer = csv.writer(file, delimiter=";", lineterminator="\n")
         writer.writerow(["Filename", *names, *(f"{name}.scalar" for name in names)])
         for row, key in enumerate(keys):
-            numbers = [f"{column[row]:.6g}" for column in native] + [f"{column[row]:.2f}" for column in scalar]
+            numbers = [f"{column[row]:.6g}" for column in native] + [f"{column[row]:.4f}" for column in scalar]
             writer.writerow([key, *numbers])
     os.replace(aside, path)
 
