@@ -119,10 +119,11 @@ def admit(
             )
     limit = None if allow_duplicates else store.settings.duplicate_score
     alike = [("", -1.0)] * len(applicants) if limit is None else _most_alike(store, applicants, templates)
+    among = templates.astype(np.float64) @ templates.astype(np.float64).T
     outcomes: list[Enrolment] = []
     admitted: list[int] = []
     for i, applicant in enumerate(applicants):
-        other, score = max(alike[i], _most_alike_before(applicants, templates, admitted, i), key=lambda pair: pair[1])
+        other, score = max(alike[i], _most_alike_before(applicants, among[i], admitted), key=lambda pair: pair[1])
         if not len(applicant.samples):
             outcomes.append(_too_poor(applicant, store.settings))
         elif limit is not None and score >= limit:
@@ -150,13 +151,13 @@ def _most_alike(store: Store, applicants: Sequence[Applicant], templates: Vector
 
 
 def _most_alike_before(
-    applicants: Sequence[Applicant], templates: Vectors, admitted: list[int], i: int
+    applicants: Sequence[Applicant], scores: npt.NDArray[np.float64], admitted: list[int]
 ) -> tuple[str, float]:
+    """Return the most alike of those admitted in the same write; `scores` are those with all applicants."""
     if not admitted:
         return "", -1.0
-    scores = templates[admitted].astype(np.float64) @ templates[i].astype(np.float64)
-    best = int(scores.argmax())
-    return applicants[admitted[best]].name, float(scores[best])
+    best = max(admitted, key=lambda i: float(scores[i]))
+    return applicants[best].name, float(scores[best])
 
 
 def _too_poor(applicant: Applicant, settings: GallerySettings) -> Enrolment:
