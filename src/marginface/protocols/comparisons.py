@@ -28,7 +28,7 @@ class Comparisons:
     """(P,) positions in the embedding table."""
     right: npt.NDArray[np.integer]
     identity_left: npt.NDArray[np.int64]
-    """(P,) labels of the table."""
+    """(P,) labels of the table, or the protocol's own numbers of people."""
     identity_right: npt.NDArray[np.int64]
     fold: npt.NDArray[np.int64] | None = None
     num_left_out: int = 0
@@ -86,14 +86,17 @@ def compare(
     if not kept.any():
         raise InputError(f"{pairs.name}: there is no pair with both embeddings; nothing can be compared.")
     left, right = left[kept], right[kept]
+    people = (table.labels[left], table.labels[right])
+    if pairs.person is not None:
+        people = (pairs.person[pairs.left[kept]], pairs.person[pairs.right[kept]])
     return Comparisons(
         name=pairs.name,
         score=pair_scores(table.unit, left, right),
         mated=pairs.mated[kept],
         left=left,
         right=right,
-        identity_left=table.labels[left],
-        identity_right=table.labels[right],
+        identity_left=people[0],
+        identity_right=people[1],
         fold=None if pairs.fold is None else pairs.fold[kept],
         num_left_out=int(len(pairs) - kept.sum()),
     )

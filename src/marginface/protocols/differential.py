@@ -50,7 +50,9 @@ class RfwConfig(ProtocolSettings):
         left, right, mated = (np.concatenate([part[k] for part in parts]) for k in range(3))
         folds = [part[3] for part in parts if part[3] is not None]
         fold = np.concatenate(folds) if len(folds) == len(parts) else None
-        return Pairs(self.kind, left, right, mated, fold, Groups(tuple(groups), of_image))
+        folders = [str(PurePosixPath(key).parent) for key in source.keys]
+        person = np.unique(folders, return_inverse=True)[1].astype(np.int64)
+        return Pairs(self.kind, left, right, mated, fold, Groups(tuple(groups), of_image), person)
 
 
 def read_groups(path: Path, keys: Sequence[str], identities: Sequence[str], labels: npt.NDArray[np.int64]) -> Groups:

@@ -40,6 +40,8 @@ class Pairs:
     """(P,) for k-fold accuracy, or None where the protocol names none."""
     groups: Groups | None = None
     """Whom the protocol itself tells apart."""
+    person: npt.NDArray[np.int64] | None = None
+    """(N,) who is on each image of the source, where its own labels say something else (RFW's folders are groups)."""
 
     def __post_init__(self) -> None:
         columns = [self.left, self.right, self.mated] + ([] if self.fold is None else [self.fold])
