@@ -29,6 +29,8 @@ def test_counts_are_of_the_whole_and_can_be_written_out(root):
     assert (summary.num_images, summary.num_identities, summary.num_sampled) == (16, 3, 16)
     assert summary.images_per_identity == {"min": 1, "median": 3, "mean": 16 / 3, "max": 12}
     assert (summary.num_identities_with_2, summary.num_identities_with_10) == (2, 1)
+    assert summary.histogram == {"1": 1, "2-4": 1, "10-19": 1}
+    assert summary.num_with_landmarks == 0
     assert summary.formats == {"jpeg": 16}
     assert summary.sizes == {"24 x 24": 16}
     assert summary.estimated_bytes == sum(p.stat().st_size for p in root.rglob("*.jpg"))
