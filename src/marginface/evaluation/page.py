@@ -12,11 +12,12 @@ import markupsafe
 from .plots import Plot
 
 
-def render_page(template: str, **values: Any) -> str:
-    """Return the page of a template of this package. Everything that comes from data is escaped by the template engine.
+def render_page(template: str, *, package: str = __package__, **values: Any) -> str:
+    """Return the page of a template. Everything that comes from data is escaped by the template engine.
 
     Args:
         template: name of the file.
+        package: where it lies.
         values: what the template asks for; `style` is given.
     """
     environment = jinja2.Environment(
@@ -27,12 +28,14 @@ def render_page(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["svg_address"] = _svg_address
-    page = environment.from_string(_text_of(template)).render(style=markupsafe.Markup(_text_of("page.css")), **values)
+    page = environment.from_string(_text_of(package, template)).render(
+        style=markupsafe.Markup(_text_of(__package__, "page.css")), **values
+    )
     return page.lstrip()
 
 
-def _text_of(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _text_of(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def _svg_address(plot: Plot) -> str:

@@ -15,7 +15,16 @@ from marginface.models import FaceModel, load_model, resolve_model_folder
 
 
 def open_model(given: str | Path | None = None) -> FaceModel:
-    """Return the model that is meant: the one given, or that of `MARGINFACE_MODEL`, or `MARGINFACE_HOME/model`.
+    """Return the model that is meant: that of `model_folder`.
+
+    Raises:
+        InputError: none is named anywhere, or what is named is no model.
+    """
+    return load_model(model_folder(given))
+
+
+def model_folder(given: str | Path | None = None) -> Path:
+    """Return the folder of the model given, or of `MARGINFACE_MODEL`, or `MARGINFACE_HOME/model`.
 
     None is ever downloaded here: weights come under terms that somebody has to read first.
 
@@ -23,13 +32,13 @@ def open_model(given: str | Path | None = None) -> FaceModel:
         InputError: none is named anywhere, or what is named is no model.
     """
     if given is not None:
-        return load_model(resolve_model_folder(given))
+        return resolve_model_folder(given)
     named = os.environ.get("MARGINFACE_MODEL")
     if named:
-        return load_model(resolve_model_folder(Path(named).expanduser()))
+        return resolve_model_folder(Path(named).expanduser())
     default = home() / "model"
     if default.exists():
-        return load_model(resolve_model_folder(default))
+        return resolve_model_folder(default)
     raise InputError(
         "no model is named: give a model or run folder with --model, or set MARGINFACE_MODEL to it, or put it (or a"
         f" link to it) at {default}; `marginface models pull` lists published ones, `marginface train` makes your own."
