@@ -117,6 +117,15 @@ def overlap(a: DetectedFace, b: DetectedFace) -> float:
     return shared / together if together > 0 else 0.0
 
 
+def without_overlaps(faces: Iterable[DetectedFace], most: float) -> list[DetectedFace]:
+    """Return the faces, most confident first, without those that overlap a more confident one by more than `most`."""
+    kept: list[DetectedFace] = []
+    for face in sorted(faces, key=lambda f: -f.confidence):
+        if all(overlap(face, other) <= most for other in kept):
+            kept.append(face)
+    return kept
+
+
 def resized(image: Pixels, factor: float) -> Pixels:
     """Return the image with its sides times `factor`: averaged over areas when shrinking, bilinear when enlarging."""
     if factor == 1.0:
