@@ -1,6 +1,6 @@
 """How long a source takes to open, and how much memory: a RecordIO pack as large as WebFace42M, and a folder of files.
 
-    python benchmarks/open_sources.py [--records 42474557] [--people 2059906] [--files 20000] [--scratch DIR]
+    python benchmarks/open_sources.py [--records 42474557] [--people 2059906] [--files 100000] [--scratch DIR]
 
 The pack has the real number of records, identity records and key ranges, with twelve bytes where an image would be:
 1.9 GB and 0.9 GB of index, written to a scratch folder first. Each opening is a process of its own. "first" parses the
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=42_474_557)
     parser.add_argument("--people", type=int, default=2_059_906)
-    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--scratch", type=Path, default=None)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:

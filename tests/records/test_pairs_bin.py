@@ -65,7 +65,7 @@ def test_folds_are_those_of_scikit_learn(num_pairs):
         (([], []), "holds no pair"),
         ((IMAGES, [True]), "6 images do not belong to 1 pairs"),
         ((IMAGES[:1], [True]), "1 images do not belong"),
-        ((IMAGES, [True, "yes", False]), "pair 1 is marked 'yes'"),
+        ((IMAGES, [True, "yes", False]), "pair 1 is marked with a str"),
         ((IMAGES, [True, 2, False]), "pair 1 is marked 2"),
         (([*IMAGES[:5], "text"], [True] * 3), "image 5 is a str; expected an encoded image"),
         (([*IMAGES[:5], np.zeros((4, 4, 3), np.uint8)], [True] * 3), r"image 5 is an array \(4, 4, 3\) uint8"),

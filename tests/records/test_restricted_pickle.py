@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from marginface.errors import InputError
+from marginface.records.pairs_bin import read_pairs_bin
 from marginface.records.restricted_pickle import load_restricted
 
 PLAIN = st.recursive(
@@ -29,7 +30,7 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN, st.integers(0, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_plain_data_comes_out_as_it_went_in(data, protocol):
     assert load_restricted(pickle.dumps(data, protocol), name="a") == data
 
@@ -38,7 +39,7 @@ def test_plain_data_comes_out_as_it_went_in(data, protocol):
     arrays.arrays(st.sampled_from(["u1", "<i4", ">f4", "f8", "?"]), arrays.array_shapes(min_dims=0, min_side=0)),
     st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_arrays_come_out_as_they_went_in(array, protocol):
     for given_ in (array, np.asfortranarray(array)):
         read = load_restricted(pickle.dumps([given_, given_], protocol), name="a")
@@ -86,12 +87,6 @@ def test_whatever_is_not_plain_is_refused_by_its_name(wanted, words, protocol):
     assert str(refused.value).startswith("evil.bin: ")
 
 
-def test_dicts_are_read_where_they_are_asked_for():
-    data = {"issame": [True, False], "name": "lfw", "n": {1: 2}}
-    for protocol in range(6):
-        assert load_restricted(pickle.dumps(data, protocol), name="a", dicts=True) == data
-
-
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -130,7 +125,7 @@ def test_a_program_without_an_end_is_stopped(monkeypatch):
 
 
 @given(st.integers(0, 2**32), st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_flipped_and_cut_packs_are_read_or_refused_but_never_crash(seed, flips):
     generator = np.random.default_rng(seed)
     whole = bytearray(pickle.dumps(([b"abc" * 9, np.arange(9, dtype=np.uint8)], [True]), seed % 6))
@@ -139,6 +134,20 @@ def test_flipped_and_cut_packs_are_read_or_refused_but_never_crash(seed, flips):
     data = bytes(whole[: generator.integers(len(whole) + 1)]) if seed % 2 else bytes(whole)
     with contextlib.suppress(InputError):
         load_restricted(data, name="a")
+
+
+def test_values_that_double_at_every_step_are_not_printed_or_compared(tmp_path):
+    doubled = b"]" + b"".join(b"\x94h%c\x86" % i for i in range(200))
+    for hostile in (
+        doubled + b".",
+        b"c_codecs\nencode\nX\x01\0\0\0a" + doubled + b"\x86R.",
+        b"cnumpy\ndtype\n" + doubled + b"R.",
+    ):
+        with contextlib.suppress(InputError):
+            load_restricted(hostile, name="a")
+    (tmp_path / "a.bin").write_bytes(b"](C\x01aC\x01be]" + doubled + b"a\x86.")
+    with pytest.raises(InputError, match="pair 0 is marked with a tuple"):
+        read_pairs_bin(tmp_path / "a.bin")
 
 
 def test_a_huge_shape_is_no_huge_array():

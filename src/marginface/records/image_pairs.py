@@ -121,9 +121,8 @@ def checked_is_mated(flags: Any, num_images: int, where: str) -> npt.NDArray[np.
     if isinstance(flags, list | tuple):
         wrong = [i for i, flag in enumerate(flags) if not isinstance(flag, int | np.bool_ | np.integer)]
         if wrong:
-            raise InputError(
-                f"{where}: pair {wrong[0]} is marked {str(flags[wrong[0]])[:40]!r}; true or false expected."
-            )
+            what = type(flags[wrong[0]]).__name__  # not its value: that of a hostile pickle may have no end
+            raise InputError(f"{where}: pair {wrong[0]} is marked with a {what}; true or false expected.")
         flags = np.array([int(flag) for flag in flags]) if flags else np.zeros(0, np.bool_)
     if not isinstance(flags, np.ndarray) or flags.ndim != 1 or flags.dtype.kind not in "biu":
         raise InputError(f"{where}: the marks of its pairs are no list of true and false.")

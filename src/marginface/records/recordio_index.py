@@ -20,6 +20,7 @@ from marginface.records.file_at import FileAt
 from marginface.records.index_cache import Arrays, cached, stamp_of
 
 _CHUNK_BYTES = 16 * 2**20
+_CHUNK_RECORDS = 1 << 20
 _MAX_LINE_BYTES = 64
 
 
@@ -133,11 +134,15 @@ def _pairs(text: bytes, path: str | Path, first_line: int) -> npt.NDArray[np.int
 
 
 def _check_ascending(offsets: npt.NDArray[np.int64], path: str | Path, rec: FileAt) -> None:
-    steps = np.diff(offsets)
-    if steps.min() > 0 and offsets[0] >= 0:
-        return
-    entry = int(np.flatnonzero(steps <= 0)[0]) if steps.min() <= 0 else 0
-    if entry == len(steps) - 1 or offsets[entry + 1] >= rec.size:
+    for first in range(0, len(offsets) - 1, _CHUNK_RECORDS):
+        part = offsets[first : first + _CHUNK_RECORDS + 1]
+        wrong = np.flatnonzero(part[1:] <= part[:-1]) if part[0] >= 0 else np.zeros(1, np.int64)
+        if wrong.size:
+            _refuse_offsets(offsets, first + int(wrong[0]), path, rec)
+
+
+def _refuse_offsets(offsets: npt.NDArray[np.int64], entry: int, path: str | Path, rec: FileAt) -> None:
+    if entry == len(offsets) - 2 or offsets[entry + 1] >= rec.size:
         raise InputError(
             f"{rec.where} is cut short: it has {rec.size:,} bytes, record {entry} of its index starts at byte"
             f" {offsets[entry]:,}; copy it again."

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 _EXACT = 2**24
 _MAX_LABEL = 2**24
 _IDENTITY_BYTES = 8 + HEADER_BYTES + 8
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
+"""Images whose labels are gathered at once: at most half a gigabyte of mapped pages."""
 _NUM_LOOKED_AT = 64
 
 
@@ -200,8 +201,8 @@ def gathered_labels(rec: FileAt, index: RecordIndex, entries: npt.NDArray[np.int
     if os.path.getsize(rec.path) != rec.size:
         raise InputError(f"{rec.where} changed after it was opened; start again.")
     labels = np.empty(len(entries), np.float32)
-    words = np.memmap(rec.path, "<u4", mode="r", shape=(rec.size // 4,)) if rec.size >= 4 else np.zeros(1, np.uint32)
     for start in range(0, len(entries), _CHUNK):
+        words = np.memmap(rec.path, "<u4", mode="r", shape=(max(rec.size // 4, 1),))  # anew: lets go of pages seen
         part = entries[start : start + _CHUNK]
         labels[start : start + _CHUNK] = _labels_at(rec, index, part, words)
     wrong = np.flatnonzero(~((labels >= 0) & (labels <= _MAX_LABEL) & (labels == np.floor(labels))))

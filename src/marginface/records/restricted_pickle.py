@@ -1,7 +1,7 @@
 """Reads plain data out of a pickle that nobody vouches for, and never runs what it asks for.
 
 A pickle is a program for a small stack machine. This is that machine with the dangerous half left out: there is no
-import and no call. It knows numbers, texts, bytes, lists, tuples, (if asked) dicts, and numpy arrays of plain numbers;
+import and no call. It knows numbers, texts, bytes, lists, tuples and numpy arrays of plain numbers;
 the few functions that write those (`numpy...._reconstruct` and friends) are recognised by name and done here by hand.
 Anything else is refused, and the message says what the pickle wanted.
 
@@ -44,24 +44,23 @@ class _Unbuilt:
         self.memo_keys: list[int] = []
 
 
-def load_restricted(data: bytes, *, name: str, dicts: bool = False) -> Any:
+def load_restricted(data: bytes, *, name: str) -> Any:
     """Return the plain data in a pickle of protocol 0 to 5, from Python 2 or 3; texts of Python 2 come out as bytes.
 
     Args:
         data: the pickle.
         name: of the file, for messages.
-        dicts: allow dicts too.
 
     Raises:
         InputError: it wants something else than plain data, is damaged or cut short, or has more than `MAX_STEPS`
             steps.
     """
-    return _Machine(data, name, dicts).run()
+    return _Machine(data, name).run()
 
 
 class _Machine:
-    def __init__(self, data: bytes, name: str, dicts: bool) -> None:
-        self.data, self.name, self.dicts = data, name, dicts
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data, self.name = data, name
         self.place = 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -142,17 +141,6 @@ class _Machine:
             raise ValueError("something is appended to what is no list")
         self.stack[-1].extend(values)
 
-    def _set_items(self, values: list[Any]) -> None:
-        if not isinstance(self.stack[-1], dict) or len(values) % 2:
-            raise ValueError("items are set of what is no dict")
-        self.stack[-1].update(zip(values[::2], values[1::2], strict=True))
-
-    def _dict(self, values: list[Any]) -> None:
-        if not self.dicts:
-            self._refuse("a dict")
-        self.stack.append({})
-        self._set_items(values)
-
     def _remember(self, key: int) -> None:
         value = self.stack[-1]
         if isinstance(value, _Unbuilt):
@@ -221,7 +209,9 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> _Unbuilt:
 
 
 def _dtype(code: Any, *flags: Any) -> _Unbuilt:
-    text = code.decode("ascii") if isinstance(code, bytes) else str(code)
+    text = code.decode("ascii") if isinstance(code, bytes) else code
+    if not isinstance(text, str):
+        raise ValueError("a dtype without a name")
     if text not in _PLAIN_DTYPES:
         raise InputError(f"this pickle wants an array of {text[:40]!r}; only plain numbers are read")
     return _Unbuilt("dtype", text)
@@ -254,8 +244,10 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 def _encode(text: Any, encoding: Any) -> bytes:
     """What protocol 2 of Python 3 writes for bytes."""
-    if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise InputError(f"this pickle wants a text in the encoding {str(encoding)[:40]!r}")
+    if not (isinstance(encoding, str) and isinstance(text, str)):
+        raise ValueError("a text in no encoding")
+    if encoding not in ("latin1", "latin-1"):
+        raise InputError(f"this pickle wants a text in the encoding {encoding[:40]!r}")
     return text.encode("latin-1")
 
 
@@ -321,7 +313,7 @@ _STEPS: dict[bytes, _Step] = {
     b"\x8c": _push(lambda m: m._sized("B").decode("utf-8", "surrogatepass")),
     b"\x8d": _push(lambda m: m._sized("Q").decode("utf-8", "surrogatepass")),
     b"V": _push(lambda m: m._line().decode("raw-unicode-escape")),
-    # lists, tuples, dicts
+    # lists and tuples
     b"]": _push(lambda m: []),
     b"l": _push(lambda m: m._above_mark()),
     b"a": lambda m: m._append([m._pop()]),
@@ -331,10 +323,6 @@ _STEPS: dict[bytes, _Step] = {
     b"\x85": lambda m: m._tuple(1),
     b"\x86": lambda m: m._tuple(2),
     b"\x87": lambda m: m._tuple(3),
-    b"}": lambda m: m._dict([]),
-    b"d": lambda m: m._dict(m._above_mark()),
-    b"s": lambda m: m._set_items([m._pop(), m._pop()][::-1]),
-    b"u": lambda m: m._set_items(m._above_mark()),
     # the memo
     b"p": lambda m: m._remember(int(m._line()[:20])),
     b"q": lambda m: m._remember(m._number("B")),
@@ -363,5 +351,7 @@ _WANTS = {
     b"\x8f": "a set",
     b"\x90": "a set",
     b"\x91": "a set",
+    b"}": "a dict",
+    b"d": "a dict",
     b"2": "to copy a value on its stack",
 }
