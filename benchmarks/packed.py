@@ -74,8 +74,8 @@ def start(folder: Path) -> None:
     """Print, as JSON, what it takes until the first batch of an epoch is known."""
     from marginface.loading.dataset import FaceDataset
     from marginface.loading.sampler import ShuffledBatches
+    from marginface.records.checksum import checksum_of
     from marginface.records.open import open_records
-    from marginface.records.packed_write import checksum_of
 
     stages = [("imports, torch among them", 0.0, time.process_time(), *memory_mb())]
     began = time.perf_counter(), time.process_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,12 @@ def test_subset_and_split_write_lists_that_open(
     assert sizes == {"train.txt": 9, "test.txt": 9, "strangers.txt": 6}
     assert main(words) == 0
     assert not (tmp_path / "lists/test.txt").exists()
+
+
+def test_pairs_of_a_pack_stay_beside_the_packed_set(tmp_path: Path) -> None:
+    people = write_faces(tmp_path / "two", num_identities=1, images_per_identity=4, size=24)
+    images = [path.read_bytes() for path in sorted(people.rglob("*.jpg"))]
+    (tmp_path / "pairs.bin").write_bytes(pickle.dumps((images, [True, False])))
+    assert main(["data", "convert", f"bin:{tmp_path}/pairs.bin", f"packed:{tmp_path}/packed"]) == 0
+    assert [record.image for record in open_records(f"packed:{tmp_path}/packed")] == images
+    assert (tmp_path / "packed.pairs.csv").read_text().splitlines()[0].startswith("left,right,mated")

@@ -18,7 +18,7 @@ import cv2
 from marginface.errors import InputError, WorkError
 from marginface.images.decode import decode_image, image_format
 from marginface.images.resize import fit
-from marginface.records.packed_write import checksum_of
+from marginface.records.checksum import checksum_of
 from marginface.records.record import RecordSource
 
 IMAGES_A_TASK = 1000

@@ -53,6 +53,11 @@ class BlobStore(Protocol):
         """Return a local folder in which `adopt`ed files are best written."""
 
 
+def is_url(path: str) -> bool:
+    """Return whether a path names an object store."""
+    return bool(_URL.match(path))
+
+
 def open_store(path: str, *, cache: str | None = None, cache_gb: float = 10.0) -> BlobStore:
     """Return the store that a path or a URL such as s3://bucket/faces names.
 
@@ -64,7 +69,7 @@ def open_store(path: str, *, cache: str | None = None, cache_gb: float = 10.0) -
     Raises:
         InputError: a URL that cannot be reached, or cache options for a folder.
     """
-    if not _URL.match(path):
+    if not is_url(path):
         if cache is not None:
             raise InputError(f"packed:{path} is a folder and is read in place; cache= is for s3:// and other URLs.")
         return LocalFolder(path)

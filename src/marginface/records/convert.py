@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 from marginface.errors import InputError, one_of
+from marginface.records.blob_store import is_url
+from marginface.records.image_pairs import PairedImages
 from marginface.records.packed_write import SHARD_BYTES, write_packed
 from marginface.records.record import RecordSource
 from marginface.records.write import WRITERS
 from marginface.records.write_aside import Progress, no_progress
+from marginface.records.write_pairs import pairs_path, write_pairs
 
 
 def convert(
@@ -41,7 +44,12 @@ def convert(
         raise InputError(f"{target}: write for example packed:faces or tar:faces.tar{one_of(scheme, list(WRITERS))}.")
     path = os.path.expanduser(path)
     if scheme == "packed":
-        return write_packed(source, path, progress, append=append, shard_bytes=shard_bytes or SHARD_BYTES)
+        if isinstance(source, PairedImages) and is_url(path):
+            raise InputError(f"{target}: the pairs of {source.location} cannot lie beside a URL; convert to a folder.")
+        num = write_packed(source, path, progress, append=append, shard_bytes=shard_bytes or SHARD_BYTES)
+        if isinstance(source, PairedImages):
+            write_pairs(source, pairs_path(Path(path)))
+        return num
     if append or shard_bytes is not None:
         raise InputError(f"{target}: only packed: sets can be appended to, or have a size of shards; leave that out.")
     return WRITERS[scheme](source, Path(path), progress)

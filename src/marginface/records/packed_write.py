@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,8 @@ import numpy.typing as npt
 
 from marginface.errors import InputError, WorkError
 from marginface.records.blob_store import BlobStore, open_store
-from marginface.records.names import crcs_of, positions_of
+from marginface.records.checksum import checksum_of
+from marginface.records.names import positions_of
 from marginface.records.packed import PackedRecords, read_manifest
 from marginface.records.packed_format import (
     JOURNAL,
@@ -34,8 +34,6 @@ from marginface.records.write_aside import Progress, no_progress
 
 SHARD_BYTES = 1 << 30
 """Large enough that 42 million faces are some 240 files, small enough that little is done again after a stop."""
-
-_CHUNK = 1 << 20
 
 
 def write_packed(
@@ -92,16 +90,6 @@ def write_packed(
     store.save(MANIFEST, manifest.to_json())
     store.remove(JOURNAL)
     return manifest.num_images
-
-
-def checksum_of(source: RecordSource) -> str:
-    """Return a checksum of the labels, keys and people of a source, in order; the same for the same data anywhere."""
-    crc = zlib.crc32(crcs_of(source.keys).astype("<u4", copy=False).data)
-    labels = source.labels
-    for start in range(0, len(labels), _CHUNK):
-        crc = zlib.crc32(labels[start : start + _CHUNK].astype("<u4").data, crc)
-    people = zlib.crc32(crcs_of(source.identities).astype("<u4", copy=False).data)
-    return f"{crc:08x}{people:08x}"
 
 
 def _before(store: BlobStore, *, append: bool) -> Manifest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import zlib
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -21,6 +20,7 @@ from marginface.loading.dataset import FaceDataset
 from marginface.loading.sampler import Batches
 from marginface.models import ModelCard, Provenance
 from marginface.optim import Ema, build_param_groups
+from marginface.records.checksum import checksum_of
 from marginface.records.record import RecordSource
 from marginface.training.config import TrainConfig
 from marginface.training.parallel import spread_backbone
@@ -140,11 +140,8 @@ def build_run(
 
 
 def fingerprint_of(records: RecordSource) -> str:
-    """Return a checksum of the keys and labels in order: a resumed run must see the same data."""
-    crc = zlib.crc32(records.labels.tobytes())
-    for key in records.keys:
-        crc = zlib.crc32(key.encode(), crc)
-    return f"{len(records)}-{len(records.identities)}-{crc:08x}"
+    """Return a checksum of keys, labels and people in order: a resumed run must see the same data."""
+    return f"{len(records)}-{len(records.identities)}-{checksum_of(records)}"
 
 
 def _fill_optimizer_state(task: MarginTask, optimizer: torch.optim.Optimizer) -> None:
