@@ -26,6 +26,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
         non_mated: str = "100000",
         flip: Literal["sum", "none"] = "sum",
         groups: Path | None = None,
+        group_fmr: float = 1e-2,
         magface_ten_fold: bool = False,
         replicates: int = 1000,
         seed: int = 0,
@@ -51,6 +52,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
             non_mated: How many non-mated pairs `generated` draws, or all.
             flip: sum adds the embedding of the mirrored image, as published tables do.
             groups: Table identity,group or image,group: error rates of pairs for each group too.
+            group_fmr: FMR over all comparisons that sets the threshold which groups are judged at.
             magface_ten_fold: Give the ten-fold accuracy by MagFace's convention too.
             replicates: Resamplings of the people for the intervals; 0 leaves Wilson's alone.
             seed: Of generated pairs, distractors and resampling.
@@ -74,6 +76,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
             protocol=protocol_of(protocol, pairs, non_mated, seed, settings),
             flip=flip,
             groups=groups,
+            group_fmr=group_fmr,
             magface_ten_fold=magface_ten_fold,
             num_replicates=replicates,
             seed=seed,
