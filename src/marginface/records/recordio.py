@@ -18,7 +18,7 @@ from marginface.records.record import Record
 from marginface.records.recordio_index import RecordIndex, read_index
 from marginface.records.recordio_labels import labels_of, layout_of, name_of, read_framed
 from marginface.records.recordio_names import KeyNames, ListedNames, listed_names
-from marginface.records.recordio_part import payload_of
+from marginface.records.recordio_part import payload_of, plain_image
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,9 @@ class RecordIO:
         index = index % len(self)
         entry = self._layout.first + index
         framed = read_framed(self._rec, self._index, entry)
-        image = payload_of(framed, f"{self._rec.where}: {name_of(self._index, entry)}").image
+        image = plain_image(framed)
+        if image is None:
+            image = payload_of(framed, f"{self._rec.where}: {name_of(self._index, entry)}").image
         label = int(self._labels[index])
         return Record(key=self.keys[index], image=image, label=label, identity=self.identities[label])
 

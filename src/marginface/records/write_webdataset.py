@@ -29,9 +29,10 @@ def write_webdataset(records: RecordSource, path: Path, progress: Progress = no_
         for start in range(0, len(records), SHARD_IMAGES):
             end = min(start + SHARD_IMAGES, len(records))
             shard = aside / f"shard-{start // SHARD_IMAGES:06d}.tar"
-            if not shard.exists():
+            if shard.exists():
+                progress(end, len(records))
+            else:
                 write_tar(_members(records, start, end, progress), shard)
-            progress(end, len(records))
         (aside / "source.json").unlink()
     return len(records)
 
