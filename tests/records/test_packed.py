@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +20,8 @@ from marginface.records.open import open_records
 from marginface.records.packed import PackedRecords
 from marginface.records.packed_exclude import exclude_records, include_all
 from marginface.records.packed_write import write_packed
+from marginface.records.select import subset
+from marginface.records.write_tar import write_tar as write_members
 from tests.helpers.synthetic import write_faces, write_tar
 from tests.records.made_up import MadeUp, assert_same_records
 
@@ -265,3 +268,40 @@ def test_no_bit_flip_anywhere_crashes(tmp_path):
                 for i in range(len(packed)):
                     packed[i]
                 assert (np.asarray(packed.labels) < 5).all()
+
+
+@pytest.mark.slow
+def test_converting_100_000_images_survives_being_killed_at_any_moment(tmp_path):
+    images = (bytes([i % 251]) * (i % 397) for i in range(100_000))
+    members = ((f"person_{i // 50:04d}/{i:06d}.jpg", image) for i, image in enumerate(images))
+    write_members(members, tmp_path / "a.tar")
+    source = open_records(tmp_path / "a.tar")
+    write_packed(source, tmp_path / "whole", shard_bytes=500_000)
+    code = (
+        "import sys; from marginface.records.open import open_records;"
+        "from marginface.records.packed_write import write_packed;"
+        "write_packed(open_records(sys.argv[1]), sys.argv[2], shard_bytes=500_000)"
+    )
+    rng = np.random.default_rng(0)
+    counts = []
+    for _ in range(12):
+        child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.tar", tmp_path / "killed"])
+        while not (tmp_path / "killed").exists():
+            time.sleep(0.02)
+        before = len(list((tmp_path / "killed").glob("shard*")))
+        while child.poll() is None and len(list((tmp_path / "killed").glob("shard*"))) == before:
+            time.sleep(0.005)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        child.kill()
+        child.wait()
+        counts.append(len(list((tmp_path / "killed").glob("shard*"))))
+        if not (tmp_path / "killed/packed.json").exists():
+            with pytest.raises(InputError, match="is not finished"):
+                open_records(f"packed:{tmp_path}/killed")
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 3
+    assert write_packed(source, tmp_path / "killed", shard_bytes=500_000) == 100_000
+    assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
+    assert_same_records(
+        subset(source, range(0, 100_000, 997)), subset(open_records(tmp_path / "killed"), range(0, 100_000, 997))
+    )
