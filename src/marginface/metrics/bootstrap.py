@@ -170,6 +170,25 @@ class OrderedPairs:
         weights: Array = resample.non_mated * (tempering * len(self.left) / resample.non_mated_sums[-1])
         return weights + (1 - tempering)
 
+    def highest_refused(self, weight: Array, fmr: float) -> float:
+        """Return the highest non-mated score that may not match: with it the weighted share would exceed `fmr`.
+
+        Args:
+            weight: (N,) of the non-mated pairs in score order.
+            fmr: between 0 and 1.
+        """
+        from_above = np.cumsum(weight[::-1])  # of the k + 1 highest scores
+        allowed = int(np.searchsorted(from_above, (fmr + 1e-12) * from_above[-1], side="right"))
+        return float(self.non_mated_scores[len(weight) - 1 - min(allowed, len(weight) - 1)])
+
+    def next_above(self, score: float) -> float:
+        """Return the lowest observed score above `score`, a threshold that refuses it; a hair above where none is."""
+        place = int(np.searchsorted(self.thresholds, score, side="right"))
+        if place < len(self.thresholds):
+            return float(self.thresholds[place])
+        highest = self.thresholds[-1]
+        return float(np.nextafter(highest, highest.dtype.type(np.inf)))
+
     def tempering(self, outcome: Array) -> float:
         """Return lambda of the module's docstring for a per-pair outcome of the non-mated pairs, in score order."""
         a, b, _ = self._variances(outcome)

@@ -209,7 +209,7 @@ class _Sides:
 
     def curve(self, mated_weight: Array, non_mated_weight: Array) -> tuple[Array, Array]:
         """Return FNMR and threshold at each of `STEPS`; weights are in ascending order of score."""
-        too_low = self.highest_refused(non_mated_weight)
+        too_low = self.pairs.highest_refused(non_mated_weight, self.fmr)
         weight, errors = (
             np.concatenate([[0.0], np.cumsum(side[self.by_quality])[self.tie_ends]])
             for side in (mated_weight, mated_weight * (self.mated_score <= too_low))
@@ -218,7 +218,7 @@ class _Sides:
         if self.rule == "fixed":
             # The straight line between the ends of a tie is the mean over random orders inside it.
             fnmr = (errors[-1] - np.interp(gone, weight, errors)) / (weight[-1] - gone)
-            return fnmr, np.full(len(STEPS), self.next_above(too_low))
+            return fnmr, np.full(len(STEPS), self.pairs.next_above(too_low))
         found = [self._retuned(share, weight, mated_weight, non_mated_weight) for share in gone]
         fnmr, thresholds = np.array(found).T
         return fnmr, thresholds
@@ -231,22 +231,9 @@ class _Sides:
         keep = [(side > cut) + left_of_tie * (side == cut) for side in (self.mated_quality, self.non_mated_quality)]
         if keep[1].sum() * self.fmr < ERRORS_BOUNDED - 1e-6:
             return np.nan, np.nan
-        too_low = self.highest_refused(non_mated_weight * keep[1])
+        too_low = self.pairs.highest_refused(non_mated_weight * keep[1], self.fmr)
         kept = mated_weight * keep[0]
-        return float(kept[self.mated_score <= too_low].sum() / kept.sum()), self.next_above(too_low)
-
-    def highest_refused(self, weight: Array) -> float:
-        """Return the highest non-mated score that may not match: with it the share of matches would exceed the FMR."""
-        from_above = np.cumsum(weight[::-1])  # of the k + 1 highest scores
-        allowed = int(np.searchsorted(from_above, (self.fmr + 1e-12) * from_above[-1], side="right"))
-        return float(self.non_mated_score[len(weight) - 1 - min(allowed, len(weight) - 1)])
-
-    def next_above(self, score: float) -> float:
-        """Return the lowest observed score above `score`: a threshold that refuses it."""
-        place = int(np.searchsorted(self.pairs.thresholds, score, side="right"))
-        return (
-            float(self.pairs.thresholds[place]) if place < len(self.pairs.thresholds) else float(np.nextafter(score, 2))
-        )
+        return float(kept[self.mated_score <= too_low].sum() / kept.sum()), self.pairs.next_above(too_low)
 
 
 def _band(fnmr: Array, replicates: Array, num_mated: int, confidence: float) -> tuple[Array, Array]:

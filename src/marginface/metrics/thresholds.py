@@ -127,11 +127,7 @@ class _Observed:
         self.pairs, self.fmr = pairs, fmr
 
     def __call__(self, weight: Array) -> float:
-        pairs, from_above = self.pairs, np.cumsum(weight[::-1])
-        allowed = int(np.searchsorted(from_above, (self.fmr + 1e-12) * from_above[-1], side="right"))
-        too_low = pairs.non_mated_scores[len(weight) - 1 - min(allowed, len(weight) - 1)]
-        place = int(np.searchsorted(pairs.thresholds, too_low, side="right"))
-        return float(pairs.thresholds[place]) if place < len(pairs.thresholds) else float(np.nextafter(too_low, 2))
+        return self.pairs.next_above(self.pairs.highest_refused(weight, self.fmr))
 
     def interval(self) -> tuple[float, float]:
         """Return the lowest and the highest score whose FMR could be the target, as Wilson's interval has it."""
