@@ -28,6 +28,8 @@ _WHERE = {
     "open_detector": "marginface.recognition",
     "open_model": "marginface.recognition",
     "verify": "marginface.recognition.verify",
+    "cluster_album": "marginface.recognition.album",
+    "align_folder": "marginface.recognition.align_folder",
     "find": "marginface.recognition.find",
     "InputError": "marginface.errors",
     "WorkError": "marginface.errors",
