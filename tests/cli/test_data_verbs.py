@@ -85,3 +85,15 @@ def test_pairs_of_a_pack_stay_beside_the_packed_set(tmp_path: Path) -> None:
     assert main(["data", "convert", f"bin:{tmp_path}/pairs.bin", f"packed:{tmp_path}/packed"]) == 0
     assert [record.image for record in open_records(f"packed:{tmp_path}/packed")] == images
     assert (tmp_path / "packed.pairs.csv").read_text().splitlines()[0].startswith("left,right,mated")
+
+
+def test_exclude_and_undo(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed, listed = f"packed:{tmp_path}/packed", tmp_path / "some.txt"
+    assert main(["data", "convert", f"folder:{faces}", packed]) == 0
+    listed.write_text("person_00/0001.jpg\nperson_02/0003.jpg\n")
+    assert main(["data", "exclude", packed, str(listed)]) == 0
+    assert "leaves 2 images out" in capsys.readouterr().out
+    assert len(open_records(packed)) == 22
+    assert main(["data", "exclude", packed]) == 2
+    assert main(["data", "exclude", packed, "--undo"]) == 0
+    assert len(open_records(packed)) == 24

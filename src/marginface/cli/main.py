@@ -36,6 +36,7 @@ VERBS = {
     "data subset": ("marginface.cli.data_subset", "list chosen images or people of a data set"),
     "data split": ("marginface.cli.data_split", "list images to train on, to test on, and strangers"),
     "data rec2jpg": ("marginface.cli.data_rec2jpg", "write records as files identity/000.jpg"),
+    "data exclude": ("marginface.cli.data_exclude", "leave images out of a packed set, without rewriting it"),
     "data check": ("marginface.cli.data_check", "decode every image and compare every checksum"),
     "data doctor": ("marginface.cli.data_doctor", "find copies, wrong names and shared people in a data set"),
     "data augment": ("marginface.cli.data_augment", "draw what augmentation makes of some images"),

@@ -100,7 +100,7 @@ def only_listed(source: RecordSource, path: str | Path) -> RecordSource:
     Raises:
         InputError: no such file, an empty one, or a key that the source does not have.
     """
-    keys = _listed_keys(path)
+    keys = listed_keys(path)
     positions = positions_of(keys, source.keys)
     missing = [keys[i] for i in np.flatnonzero(positions < 0)]
     if missing or not keys:
@@ -120,7 +120,7 @@ def except_listed(source: RecordSource, path: str | Path, *, whole: RecordSource
     Raises:
         InputError: no such file, a key that the data does not have, or nothing that is left.
     """
-    keys = list(dict.fromkeys(_listed_keys(path)))
+    keys = list(dict.fromkeys(listed_keys(path)))
     positions = positions_of(keys, source.keys)
     absent = [keys[i] for i in np.flatnonzero(positions < 0)]
     if absent and whole is not None:
@@ -147,7 +147,12 @@ def _without(source: RecordSource, positions: npt.NDArray[np.int64]) -> RecordSo
     return source if kept.all() else Subset(source, np.flatnonzero(kept))
 
 
-def _listed_keys(path: str | Path) -> list[str]:
+def listed_keys(path: str | Path) -> list[str]:
+    """Return the lines of a list of keys.
+
+    Raises:
+        InputError: no such file.
+    """
     try:
         return Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
