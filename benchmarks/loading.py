@@ -43,7 +43,7 @@ from marginface.records.write import WRITERS
 from marginface.records.write_aside import no_progress
 
 SIZE, QUALITY = 112, 95
-ENDINGS = {"tar": "faces.tar", "recordio": "faces.rec", "packed": "faces.packed"}
+ENDINGS = {"tar": "faces.tar", "recordio": "recordio", "packed": "faces.packed"}
 PLAIN, ADAFACE = AugmentConfig(), AugmentConfig(preset="adaface")
 
 

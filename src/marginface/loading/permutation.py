@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from marginface.images.augmentation.draws import mixed_words
+
 _ROUNDS = 6
 
 
@@ -44,12 +46,5 @@ class ComputedShuffle:
         low_bits = (np.uint64(1) << self._half) - np.uint64(1)
         left, right = numbers >> self._half, numbers & low_bits
         for key in self._keys:
-            left, right = right, left ^ (_mixed(right ^ key) & low_bits)
+            left, right = right, left ^ (mixed_words(right ^ key) & low_bits)
         return (left << self._half) | right
-
-
-def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return words in which every bit depends on every bit: the last steps of SplitMix64 (Steele et al., 2014)."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))

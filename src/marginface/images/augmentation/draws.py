@@ -37,8 +37,15 @@ def uniforms(
     """Return (B,) numbers: `uniform(seed, epoch, index, stream=stream)` of each image, for a batch at once."""
     state = np.full(len(indices), _state(seed), dtype=np.uint64)
     for part in (epochs.astype(np.uint64), indices.astype(np.uint64), np.uint64(stream & _MASK)):
-        state = _mixed_all((state ^ part) + np.uint64(_GOLDEN))
+        state = mixed_words((state ^ part) + np.uint64(_GOLDEN))
     return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def mixed_words(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return uint64 words in which every bit depends on every bit: the last steps of SplitMix64."""
+    for shift, factor in _MIX:
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    return state ^ (state >> np.uint64(31))
 
 
 class Draws:
@@ -85,12 +92,6 @@ def _mixed(state: int) -> int:
     for shift, factor in _MIX:
         state = ((state ^ (state >> shift)) * factor) & _MASK
     return state ^ (state >> 31)
-
-
-def _mixed_all(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    for shift, factor in _MIX:
-        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
-    return state ^ (state >> np.uint64(31))
 
 
 def _unit(state: int) -> float:
