@@ -89,7 +89,7 @@ def test_changed_bytes_are_read_or_refused_never_a_traceback(container, tmp_path
         (b"", "the file is empty"),
         (b"<!DOCTYPE html><title>Sign in</title>", "a web page, not weights; the download went wrong"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a Git LFS pointer"),
-        (b"\x08\x07\x12\x07pytorch\x1a\x052.0.0", "an ONNX graph"),
+        (b"\x08\x07\x12\x07pytorch\x1a\x052.0.0", "this is no whole ONNX file"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"some notes on faces", "no file of weights that we know"),
     ],

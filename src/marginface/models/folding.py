@@ -101,8 +101,9 @@ class _Watch(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") not in _READS_NO_VALUES:
-            reads = tuple(_tensors_in((args, kwargs or {})))
+        reads = tuple(_tensors_in((args, kwargs or {})))
+        did_nothing = func in _PASSES_VALUES_ON and any(result is t for t in reads)
+        if getattr(func, "__name__", "") not in _READS_NO_VALUES and not did_nothing:
             self.calls.append(_Call(function=func, reads=reads, result=result))
         return result
 
@@ -111,7 +112,8 @@ def _watch(backbone: nn.Module, images: Tensor) -> list[_Call]:
     watch = _Watch()
     with watch:
         backbone(images)
-    return watch.calls
+    calls: list[_Call] = watch.calls
+    return calls
 
 
 def _foldable(backbone: nn.Module, calls: list[_Call]) -> Iterator[_Fold]:

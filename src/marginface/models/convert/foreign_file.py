@@ -25,7 +25,7 @@ from torch import Tensor
 from marginface.errors import InputError
 from marginface.models.convert.mindspore import is_mindspore_checkpoint, read_mindspore_checkpoint
 
-Container = Literal["torch", "safetensors", "mindspore"]
+Container = Literal["torch", "safetensors", "mindspore", "onnx"]
 
 MAX_BYTES = 16 << 30
 """Of tensors in one file. The largest published recogniser (ViT-H, with optimiser state) has 9 GB."""
@@ -127,7 +127,7 @@ def _container_of(path: Path, head: bytes) -> Container:
 _OTHERS = {
     b"<": "a web page, not weights; the download went wrong, so fetch it by hand from its home page",
     b"version https://git-lfs": "a Git LFS pointer, not the weights themselves; run git lfs pull where it comes from",
-    b"\x08": "an ONNX graph or another protocol buffer; import the torch weights that it was exported from",
+    b"\x08": "a protocol buffer other than ONNX; import the torch weights that it was made from",
     b"\x89hdf": "an HDF5 file (Keras); only torch, safetensors and MindSpore weights are read",
     b"gguf": "a GGUF file; only torch, safetensors and MindSpore weights are read",
 }

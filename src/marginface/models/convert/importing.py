@@ -18,6 +18,8 @@ from marginface.models.card import CommercialUse, ModelCard, Provenance
 from marginface.models.convert.families import Contract, Recognised, entry_of, recognise
 from marginface.models.convert.foreign_file import ForeignFile, named_tensors, read_foreign_file, text_beside
 from marginface.models.convert.heads import ForeignHead, find_head
+from marginface.models.convert.onnx_pack import OnnxPack, is_onnx, read_onnx_pack
+from marginface.models.exported_model import model_of_onnx
 from marginface.models.face_model import FaceModel
 from marginface.models.store import save_model
 
@@ -35,7 +37,7 @@ class Imported:
 
     model: FaceModel
     family: str
-    """A key of `FAMILIES`."""
+    """A key of `FAMILIES`, or `onnx`."""
     head: ForeignHead | None
     notes: tuple[str, ...]
     """What a person should know: sentences."""
@@ -78,6 +80,17 @@ def import_checkpoint(
     paths = [files] if isinstance(files, (str, Path)) else list(files)
     if not paths:
         raise InputError("no file to import; name one.")
+    if is_onnx(paths[0]):
+        pack = read_onnx_pack(paths[0])
+        card = ModelCard(
+            name=name or Path(paths[0]).stem,
+            description="Somebody else's ONNX file, run as it is.",
+            training_data=training_data,
+            licence=licence,
+            commercial_use=commercial_use or "not stated",
+            provenance=_provenance([pack.file], command),
+        )
+        return _imported_pack(pack, _contract_of_pack(pack, colour_order, value_range), card)
     read = [read_foreign_file(path) for path in paths]
     first = read[0]
     found = recognise(first)
@@ -101,12 +114,7 @@ def import_checkpoint(
         training_data=training_data or family.training_data,
         licence=licence or family.licence,
         commercial_use=commercial_use or ("not stated" if licence else family.commercial_use),
-        provenance=Provenance(
-            origin="; ".join(f"{file.path.name}, sha256 {file.sha256}" for file in read),
-            command=command,
-            marginface_version=metadata.version("marginface"),
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-        ),
+        provenance=_provenance(read, command),
     )
     whole = InputContract(input_size=input_size, colour_order=contract[0], value_range=contract[1])
     return Imported(
@@ -114,18 +122,55 @@ def import_checkpoint(
     )
 
 
+def _provenance(files: Sequence[ForeignFile], command: str) -> Provenance:
+    return Provenance(
+        origin="; ".join(f"{file.path.name}, sha256 {file.sha256}" for file in files),
+        command=command,
+        marginface_version=metadata.version("marginface"),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _imported_pack(pack: OnnxPack, contract: Contract, card: ModelCard) -> Imported:
+    whole = InputContract(input_size=pack.input_size, colour_order=contract[0], value_range=contract[1])
+    model = model_of_onnx(pack.file.content, pack.takes, whole, card, name=str(pack.file.path))
+    notes = []
+    if pack.takes.takes == "pixels":
+        notes.append("The graph normalises its images itself; it is given RGB pixels of 0 to 255.")
+    if pack.gives_unit_embeddings:
+        notes.append("Its embeddings have length 1, so their norms say nothing of the quality of an image.")
+    return Imported(model=model, family="onnx", head=None, notes=tuple(notes))
+
+
 # -- the input contract ------------------------------------------------------------------------------------------------
 
 
-def _contract(
-    file: ForeignFile, found: Recognised, colour_order: str | None, value_range: str | None, notes: list[str]
-) -> Contract:
+def _contract_of_pack(pack: OnnxPack, colour_order: str | None, value_range: str | None) -> Contract:
+    _check_contract_words(colour_order, value_range)
+    if pack.takes.takes == "pixels":
+        colour_order, value_range = colour_order or "rgb", value_range or "minus_one_to_one"
+    if colour_order is None or value_range is None:
+        raise ContractUnknownError(
+            f"{pack.file.path}: an ONNX file does not tell its input contract; insightface's packs have rgb and "
+            f"minus_one_to_one. Give --colour-order ({' or '.join(COLOUR_ORDERS)}) and --value-range "
+            f"({' or '.join(VALUE_RANGES)}); `marginface models probe` on pairs of faces shows which is right."
+        )
+    return colour_order, value_range  # type: ignore[return-value]
+
+
+def _check_contract_words(colour_order: str | None, value_range: str | None) -> None:
     for option, value, choices in (
         ("--colour-order", colour_order, COLOUR_ORDERS),
         ("--value-range", value_range, VALUE_RANGES),
     ):
         if value is not None and value not in choices:
             raise InputError(f"{option} {value!r} is unknown; choose from {', '.join(choices)}.")
+
+
+def _contract(
+    file: ForeignFile, found: Recognised, colour_order: str | None, value_range: str | None, notes: list[str]
+) -> Contract:
+    _check_contract_words(colour_order, value_range)
     known = found.family.contract or _told_beside(file, found, notes)
     if known is None and (colour_order is None or value_range is None):
         raise ContractUnknownError(
