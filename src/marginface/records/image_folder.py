@@ -13,7 +13,7 @@ import numpy as np
 from marginface.errors import InputError
 from marginface.records.index_cache import Arrays, cached
 from marginface.records.indexed import IndexedImages, is_image_name, numbered
-from marginface.records.member_names import ORDER_FILE, Order, identities_of, read_order
+from marginface.records.member_names import MAX_ORDER_BYTES, ORDER_FILE, Order, identities_of, read_order
 from marginface.records.name_arrays import ArrayNames, name_arrays
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class ImageFolder(IndexedImages):
     def _order(self, found: list[str]) -> Order | None:
         try:
             with open(os.path.join(self.root, ORDER_FILE), "rb") as file:
-                return read_order(file.read(), found, f"folder:{self.root}")
+                return read_order(file.read(MAX_ORDER_BYTES + 1), found, f"folder:{self.root}")
         except FileNotFoundError:
             return None
 

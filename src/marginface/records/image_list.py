@@ -50,7 +50,10 @@ class ImageList(IndexedImages):
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"list:{path} cannot be read as UTF-8 text ({error}).") from error
         delimiter = _TABLES.get(Path(path).suffix.lower())
-        lines = list(_table_lines(text, delimiter, path) if delimiter else _plain_lines(text, path))
+        try:
+            lines = list(_table_lines(text, delimiter, path) if delimiter else _plain_lines(text, path))
+        except csv.Error as error:
+            raise InputError(f"list:{path} cannot be read as a table ({error}).") from error
         if not lines:
             raise InputError(f"list:{path} names no image; expected lines such as `ada/0001.jpg 0`.")
         _refuse_repeated(lines, path)

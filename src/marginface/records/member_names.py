@@ -18,7 +18,8 @@ from marginface.records.record import Record
 
 ORDER_FILE = ".order.json"
 _FORMAT = "marginface order 1"
-_MAX_ORDER_BYTES = 2 * 2**30
+MAX_ORDER_BYTES = 2**29
+"""About eight million names; reading them takes ten times that at most."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]|^\.|[. ]$|^$")
 _MAX_NAME_BYTES = 200
 
@@ -88,7 +89,7 @@ def read_order(data: bytes, found: Iterable[str], where: str) -> Order:
         InputError: damaged, or not about these images.
     """
     try:
-        if len(data) > _MAX_ORDER_BYTES:
+        if len(data) > MAX_ORDER_BYTES:
             raise ValueError("it is too large")
         words: dict[str, Any] = json.loads(data)
         order = Order(words["identities"], words["names"], words["labels"])

@@ -87,7 +87,7 @@ def read_memfile_pairs(folder: str | Path) -> tuple[Sequence[npt.NDArray[np.uint
         raise InputError(f"{where}: {data_path} has {size:,} bytes, its conf tells of {expected:,}; copy it again.")
     try:
         flags = np.load(list_path, mmap_mode="r", allow_pickle=False)  # mapped: a false size takes no memory
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy's parser of the header lets through whatever Python's tokenizer raises
         raise InputError(f"{where}: {list_path} cannot be read as a list of true and false ({error}).") from error
     is_mated = checked_is_mated(np.array(flags), shape[0], str(list_path))
     return ScaledImages(str(data_path), shape, dtype, where), is_mated

@@ -26,6 +26,7 @@ from marginface.records.record import Record
 from marginface.records.recordio_names import KeyNames
 
 _IMAGE_COLUMNS = ("image", "img", "jpg", "png", "webp")
+_MAX_STATE_BYTES = 1 << 26
 _LABEL_COLUMNS = ("label", "labels", "cls", "identity", "person", "id")
 
 
@@ -218,8 +219,9 @@ def _of_split(path: Path, split: str | None, where: str) -> Path:
     if not listing.is_file():
         return path
     try:
-        splits = [str(name) for name in json.loads(listing.read_text(encoding="utf-8"))["splits"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with open(listing, "rb") as file:
+            splits = [str(name) for name in json.loads(file.read(_MAX_STATE_BYTES))["splits"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{listing} is damaged ({error}).") from error
     if split is None and len(splits) != 1:
         raise InputError(f"{where} has the splits {', '.join(splits)}; choose one with ?split=NAME.")
@@ -232,10 +234,11 @@ def _of_split(path: Path, split: str | None, where: str) -> Path:
 def _arrow_paths(path: Path, where: str) -> list[Path]:
     """Return the arrow files of a `save_to_disk` folder in their order."""
     try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        with open(path / "state.json", "rb") as file:
+            state = json.loads(file.read(_MAX_STATE_BYTES))
         names = [str(entry["filename"]) for entry in state["_data_files"]]
         indices = state.get("_indices_data_files") or state.get("_indices_files")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path / 'state.json'} is damaged ({error}).") from error
     if indices:
         raise InputError(f"{where} is a selection by indices; save it with flatten_indices() first.")

@@ -12,7 +12,7 @@ from marginface.errors import InputError
 from marginface.records.file_at import FileAt
 from marginface.records.index_cache import Arrays, cached, stamp_of
 from marginface.records.indexed import IndexedImages, is_image_name, numbered
-from marginface.records.member_names import ORDER_FILE, Order, identities_of, read_order
+from marginface.records.member_names import MAX_ORDER_BYTES, ORDER_FILE, Order, identities_of, read_order
 from marginface.records.tar_index import Member, tar_members
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ class TarImages(IndexedImages):
         found = [member for member in members if member.name.removeprefix("./") == name]
         if not found:
             return None
-        return read_order(self._file.read(found[-1].offset, found[-1].size, name), images, self._file.where)
+        size = min(found[-1].size, MAX_ORDER_BYTES + 1)
+        return read_order(self._file.read(found[-1].offset, size, name), images, self._file.where)
 
 
 def _images_below(members: list[Member], root: str | None) -> tuple[dict[str, Member], int]:

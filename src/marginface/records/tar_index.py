@@ -16,6 +16,7 @@ from marginface.errors import InputError
 
 _BLOCK = 512
 _END = bytes(_BLOCK)
+_MAX_EXTENDED_BYTES = 1 << 20
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _OTHER_TYPES = b"123456g"  # links, devices, folders, and pax defaults, which set no path or size in practice
 
@@ -68,6 +69,8 @@ def _walk(data: mmap.mmap, path: str | Path) -> Iterator[Member]:
             _check_sum(header)
             size = int(extended["size"]) if "size" in extended else _number(header[124:136])
             body = place + _BLOCK
+            if kind in b"xL" and size > _MAX_EXTENDED_BYTES:
+                raise ValueError(f"{size:,} bytes of extended header")
             if size < 0 or body + size > length:
                 raise InputError(f"tar:{path} is cut short: {_name(header)} goes beyond its end; copy it again.")
             if kind == b"x":
@@ -110,12 +113,14 @@ def _name(header: bytes) -> str:
 def _pax_records(body: bytes) -> dict[str, str]:
     """Return the path and size of pax records, each written as `LENGTH KEY=VALUE\\n`."""
     records = {}
-    while body:
-        length = int(body.split(b" ", 1)[0])
-        if not 0 < length <= len(body):
+    place = 0
+    while place < len(body):
+        space = body.find(b" ", place, place + 20)
+        length = int(body[place:space]) if space > place else 0
+        if not space - place < length <= len(body) - place:
             raise ValueError("a pax record has a wrong length")
-        key, _, value = body[:length].split(b" ", 1)[1][:-1].partition(b"=")
+        key, _, value = body[space + 1 : place + length - 1].partition(b"=")
         if key in (b"path", b"size"):
             records[key.decode()] = value.decode("utf-8", "surrogateescape")
-        body = body[length:]
+        place += length
     return records
