@@ -82,16 +82,20 @@ def _load(path: Path, min_confidence: float, sides: tuple[int, ...], nms_overlap
 class _QuietOpenCV:
     """OpenCV 5 warns, at each load of a network, that it takes no notice of the target; nobody can act on that.
 
-    Its level is one for the whole process, so threads load their networks one after another.
+    Its level is one for the whole process, so threads load their networks one after another. Builds without the switch
+    are left as they are.
     """
 
     _one_at_a_time = threading.Lock()
+    _levels: Any = getattr(cv2.utils, "logging", None)
 
     def __enter__(self) -> None:
         self._one_at_a_time.acquire()
-        self._before = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(min(cv2.utils.logging.LOG_LEVEL_ERROR, self._before))
+        if self._levels is not None:
+            self._before = self._levels.getLogLevel()
+            self._levels.setLogLevel(min(self._levels.LOG_LEVEL_ERROR, self._before))
 
     def __exit__(self, *_: object) -> None:
-        cv2.utils.logging.setLogLevel(self._before)
+        if self._levels is not None:
+            self._levels.setLogLevel(self._before)
         self._one_at_a_time.release()
