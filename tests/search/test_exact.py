@@ -48,6 +48,15 @@ def test_the_answer_does_not_depend_on_the_blocks_or_on_the_company_of_a_query(
     assert np.allclose(whole.scores, obvious.scores, atol=1e-12)
 
 
+@pytest.mark.parametrize("block_rows", [0, 7, 64])
+def test_people_whom_float32_cannot_tell_apart_are_ranked_all_the_same(block_rows: int) -> None:
+    rng = np.random.default_rng(1)
+    queries = _unit(rng, 3, 512)
+    templates = (queries[:1] + 1e-8 * rng.standard_normal((500, 512))).astype(np.float32)
+    found = search_exact(queries, templates, top_k=5, alive=np.arange(500), block_rows=block_rows)
+    assert np.array_equal(found.rows, _obvious(queries, templates, np.arange(500), 5).rows)
+
+
 def test_it_agrees_with_faiss() -> None:
     faiss = pytest.importorskip("faiss")
     rng = np.random.default_rng(3)
