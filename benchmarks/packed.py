@@ -11,6 +11,7 @@ beside the same images in a tar, a folder and a RecordIO pack.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -104,6 +105,7 @@ def start(folder: Path) -> None:
     checksum_of(records)
     tell("then: checksum of all keys, labels, people")
     del records, batches
+    gc.collect()  # the labels of the first
     began = time.perf_counter(), time.process_time()
     left = open_records(f"packed:{folder}?exclude={listed}")
     tell(f"anew: open without {len(listed.read_text().splitlines()):,} listed images")

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marginface.errors import InputError
+from marginface.loading.dataset import FaceDataset
 from marginface.records.open import open_records
 from marginface.records.packed import PackedRecords
 from marginface.records.packed_exclude import exclude_records, include_all
@@ -305,3 +306,14 @@ def test_converting_100_000_images_survives_being_killed_at_any_moment(tmp_path)
     assert_same_records(
         subset(source, range(0, 100_000, 997)), subset(open_records(tmp_path / "killed"), range(0, 100_000, 997))
     )
+
+
+def test_a_loader_hands_its_workers_no_array(tmp_path):
+    """Whether they are forked or not: what goes to a worker does not grow with the number of images."""
+    sizes = []
+    for num in (50, 5_000):
+        write_packed(made_up(num), tmp_path / str(num))
+        packed = open_records(tmp_path / str(num))
+        assert packed.labels.max() == 4
+        sizes.append(len(pickle.dumps(FaceDataset(packed, size=112, augment=None))))
+    assert abs(sizes[1] - sizes[0]) < 50

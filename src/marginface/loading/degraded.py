@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.images.augment import uniform
 from marginface.images.decode import decode_image
 from marginface.images.degrade import check, degrade, encode_jpeg
 from marginface.records.record import Record, RecordSource
+from marginface.records.wrapped import Wrapped
 from marginface.records.write_tar import write_tar
 
 STREAM = 100
 """Of the draws; training's augmentations have smaller numbers."""
 
 
-class Degraded:
+class Degraded(Wrapped):
     """The images of a source, spoilt as they are read: what `write_degraded` would write, with nothing written."""
 
     def __init__(self, source: RecordSource, *, kind: str, strength: float, seed: int = 0) -> None:
@@ -43,24 +41,6 @@ class Degraded:
     def location(self) -> str:
         """Where the source was opened from, and what became of it."""
         return f"{self.source.location}, {self.kind} {self.strength:g}"
-
-    @property
-    def identities(self) -> Sequence[str]:
-        """(C,) as the source's."""
-        return self.source.identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) as the source's."""
-        return self.source.labels
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) as the source's."""
-        return self.source.keys
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         """Return the record with its spoilt image, as a JPEG of quality 95.

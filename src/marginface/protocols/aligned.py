@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.records.record import Record, RecordSource
+from marginface.records.wrapped import Wrapped
 
 
-class AlignedRecords:
+class AlignedRecords(Wrapped):
     """A source whose images are cut to the template of 112 pixels by given landmarks when they are read."""
 
     def __init__(self, source: RecordSource, landmarks: npt.NDArray[np.float32], *, where: str) -> None:
@@ -24,29 +24,6 @@ class AlignedRecords:
             where: the file they come from, for messages.
         """
         self.source, self.landmarks, self.where = source, landmarks, where
-
-    @property
-    def location(self) -> str:
-        """Where the images come from; alignment is part of the protocol."""
-        return self.source.location
-
-    @property
-    def identities(self) -> Sequence[str]:
-        """(C,) of the source."""
-        return self.source.identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) of the source."""
-        return self.source.labels
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) of the source."""
-        return self.source.keys
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         """Return the record with its crop decoded and aligned.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from marginface.records.record import Record, RecordSource
+from marginface.records.wrapped import Wrapped
 
 
-class Numbered:
+class Numbered(Wrapped):
     """The same records with keys that say whose image it is and which of theirs, as mindface's rec2jpg names them."""
 
     def __init__(self, source: RecordSource) -> None:
@@ -24,27 +23,9 @@ class Numbered:
         self._digits = max(3, len(str(int(counts.max(initial=1)) - 1)))
 
     @property
-    def location(self) -> str:
-        """Where the source was opened from."""
-        return self.source.location
-
-    @property
-    def identities(self) -> Sequence[str]:
-        """(C,) as the source's."""
-        return self.source.identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) as the source's."""
-        return self.source.labels
-
-    @property
     def keys(self) -> tuple[str, ...]:
         """(N,) `identity/number`, with as many digits as the largest number needs, three at least."""
         return tuple(self._key(i) for i in range(len(self)))
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         return replace(self.source[index], key=self._key(index))
