@@ -13,13 +13,14 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.images.augmentation.draws import Draws
 from marginface.images.augmentation.operation import OperationConfig, Pixels, grey_of
 
-_LEVELS = np.arange(256, dtype=np.float64)
+_TO_ROUND_DOWN = 0.4999
+"""Taken off before OpenCV rounds to the nearest: a hair less than one half, so that whole numbers stay."""
+
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13  # PIL's ImageFilter.SMOOTH
 
 _YIQ_OF_RGB = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])
@@ -30,13 +31,13 @@ GreyWeights = Literal["rgb", "bgr"]
 
 def brighter(image: Pixels, factor: float, grey_weights: str = "rgb") -> Pixels:
     """Return the image with every value times `factor`."""
-    return _through(image, _LEVELS * factor)
+    return _scaled(image, factor, 0.0)
 
 
 def more_contrast(image: Pixels, factor: float, grey_weights: str = "rgb") -> Pixels:
     """Return the image with every value's difference to the mean grey times `factor`."""
     mean = int(cv2.mean(grey_of(image, grey_weights))[0] + 0.5)
-    return _through(image, mean + factor * (_LEVELS - mean))
+    return _scaled(image, factor, mean * (1 - factor))
 
 
 def more_saturated(image: Pixels, factor: float, grey_weights: str = "rgb") -> Pixels:
@@ -192,12 +193,11 @@ def _changed(image: Pixels, name: str, change: float) -> tuple[Pixels, float]:
     return _BY_FACTOR[name](image, 1.0 + change), abs(change)
 
 
-def _through(image: Pixels, levels: npt.NDArray[np.float64]) -> Pixels:
-    """Return the image with value v replaced by levels[v], cut to 0..255 and rounded down as PIL does."""
-    return np.asarray(cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
+def _scaled(image: Pixels, factor: float, offset: float) -> Pixels:
+    """Return factor * image + offset, cut to 0..255 and rounded down as PIL does."""
+    return np.asarray(cv2.addWeighted(image, factor, image, 0.0, offset - _TO_ROUND_DOWN), np.uint8)
 
 
 def _blend(dull: Pixels, image: Pixels, factor: float) -> Pixels:
     """Return dull + factor * (image - dull), cut to 0..255 and rounded down as PIL does."""
-    # addWeighted rounds to the nearest; a hair less than one half off makes that rounding down, whole numbers included.
-    return np.asarray(cv2.addWeighted(image, factor, dull, 1.0 - factor, -0.4999), np.uint8)
+    return np.asarray(cv2.addWeighted(image, factor, dull, 1.0 - factor, -_TO_ROUND_DOWN), np.uint8)
