@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from marginface.errors import InputError, WorkError
+from marginface.errors import InputError
 from marginface.records.image_bytes import encoded
 from marginface.records.image_folder import ImageFolder
 from marginface.records.image_list import ImageList
@@ -17,7 +17,7 @@ from marginface.records.packed_write import write_packed
 from marginface.records.record import Record, RecordSource
 from marginface.records.recordio_write import write_recordio
 from marginface.records.select import Subset
-from marginface.records.write_aside import Progress, new_folder, no_progress, refuse_existing
+from marginface.records.write_aside import Progress, new_file, new_folder, no_progress, refuse_existing
 from marginface.records.write_pairs import pairs_path, write_pairs
 from marginface.records.write_parquet import write_parquet
 from marginface.records.write_tar import write_tar
@@ -89,21 +89,12 @@ def write_list(records: RecordSource, path: Path, progress: Progress = no_progre
     in_name_order = names == sorted(names) and not any(name.isdecimal() for name in names)
     plain = all(name.strip() == name != "" and not name.startswith("#") and name.isprintable() for name in names)
     shown = names if in_name_order and plain else [str(label) for label in range(len(names))]
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            for done, (image, label) in enumerate(zip(paths, records.labels.tolist(), strict=True), start=1):
-                if "\t" in image or "\n" in image:
-                    raise InputError(f"{image!r} has a tab or line end in its name; a list cannot hold it. Rename it.")
-                file.write(f"{image}\t{shown[label]}\n")
-                progress(done, len(records))
-        aside.replace(path)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+    with new_file(path) as aside, open(aside, "w", encoding="utf-8") as file:
+        for done, (image, label) in enumerate(zip(paths, records.labels.tolist(), strict=True), start=1):
+            if "\t" in image or "\n" in image:
+                raise InputError(f"{image!r} has a tab or line end in its name; a list cannot hold it. Rename it.")
+            file.write(f"{image}\t{shown[label]}\n")
+            progress(done, len(records))
     return len(records)
 
 
@@ -115,10 +106,7 @@ def _with_pairs(writer: Writer) -> Writer:
             return writer(records, path, progress)
         refuse_existing(pairs_path(path))
         count = writer(records, path, progress)
-        try:
-            write_pairs(records, pairs_path(path))
-        except OSError as error:
-            raise WorkError(f"{pairs_path(path)}: could not be written ({error.strerror or error}).") from error
+        write_pairs(records, pairs_path(path))
         return count
 
     return write

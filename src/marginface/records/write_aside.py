@@ -1,4 +1,4 @@
-"""New folders appear whole or not at all: written aside and renamed."""
+"""New files and folders appear whole or not at all: written aside and renamed."""
 
 from __future__ import annotations
 
@@ -26,6 +26,28 @@ def refuse_existing(path: Path) -> None:
     """
     if os.path.lexists(path):
         raise InputError(f"{path} exists already; nothing was written. Choose another name, or delete it first.")
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a hidden path beside `path`, which gets its name when the block ends well, and is removed when it does not.
+
+    Args:
+        path: of the file; its folder is made, a file of that name is replaced.
+
+    Raises:
+        WorkError: it cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        aside.replace(path)
+    except OSError as error:
+        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
+    finally:
+        with contextlib.suppress(OSError):  # nothing to clear away where not even the folder could be made
+            aside.unlink()
 
 
 @contextlib.contextmanager

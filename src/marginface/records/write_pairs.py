@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
 
 from marginface.records.image_pairs import PairedImages
+from marginface.records.write_aside import new_file
 
 
 def pairs_path(path: Path) -> Path:
@@ -24,6 +24,5 @@ def write_pairs(records: PairedImages, path: Path) -> None:
     folds = [] if pairs.fold is None else pairs.fold.tolist()
     for i, (left, right) in enumerate(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)):
         rows.writerow([keys[left], keys[right], int(pairs.mated[i]), *folds[i : i + 1]])
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    aside.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(aside, path)
+    with new_file(path) as aside:
+        aside.write_text(text.getvalue(), encoding="utf-8")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from marginface.errors import WorkError
 from marginface.records.arrow_files import require_pyarrow
 from marginface.records.image_bytes import encoded
 from marginface.records.record import RecordSource
-from marginface.records.write_aside import Progress, no_progress, refuse_existing
+from marginface.records.write_aside import Progress, new_file, no_progress, refuse_existing
 
 GROUP_ROWS = 1000
 """About 10 MB of crops: what a reader decodes at once."""
@@ -36,20 +33,11 @@ def write_parquet(records: RecordSource, path: Path, progress: Progress = no_pro
         ],
         metadata=_metadata(list(records.identities)),
     )
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with arrow.parquet.ParquetWriter(aside, schema, compression="none") as writer:  # JPEGs do not shrink
-            for start in range(0, len(records), GROUP_ROWS):
-                rows = [_row(records, i) for i in range(start, min(start + GROUP_ROWS, len(records)))]
-                writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
-                progress(start + len(rows), len(records))
-        aside.replace(path)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+    with new_file(path) as aside, arrow.parquet.ParquetWriter(aside, schema, compression="none") as writer:
+        for start in range(0, len(records), GROUP_ROWS):  # not compressed: JPEGs do not shrink
+            rows = [_row(records, i) for i in range(start, min(start + GROUP_ROWS, len(records)))]
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+            progress(start + len(rows), len(records))
     return len(records)
 
 
