@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from marginface.cli.arguments import command_line, parse, split_overrides
-from marginface.cli.progress import progress_bars
+from marginface.cli.arguments import parse, split_overrides
 from marginface.cli.protocol_arguments import protocol_of
 
 
@@ -63,12 +61,8 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
             scores: File for the scores of the comparisons, for auditors and other tools.
             out: Folder for the report and its JSON record; without it only the table is printed.
         """
-        from marginface.cli.judged import print_judged, write_judged
-        from marginface.distributed import default_device, joined_ranks
-        from marginface.evaluation.baselines import RawPixels
-        from marginface.evaluation.run import EvaluationConfig, judge_systems
-        from marginface.evaluation.saved import SavedEmbeddings
-        from marginface.models import load_model, resolve_model_folder
+        from marginface.cli.judged import judge
+        from marginface.evaluation.settings import EvaluationConfig
 
         config = EvaluationConfig(
             name=name or protocol,
@@ -82,26 +76,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
             seed=seed,
             skip_broken=skip_broken,
         )
-        saved = [SavedEmbeddings(model)] if (Path(model) / "table.json").is_file() else []
-        learned = [] if saved or model == "raw-pixels" else [load_model(resolve_model_folder(model))]
-        size = learned[0].contract.input_size if learned else 112
-        raw = [RawPixels(input_size=size)] if baseline or model == "raw-pixels" else []
-        source = config.protocol.open(data)
-        with joined_ranks(default_device()) as ranks, progress_bars() if ranks.is_first else nullcontext() as show:
-            judged = judge_systems(
-                [*raw, *saved, *(one.to(ranks.device) for one in learned)],
-                config,
-                source=source,
-                num_workers=workers,
-                keep_embeddings=keep_embeddings,
-                command=command_line(),
-                progress=show and (lambda system, done, total: show(f"embedding with {system}", done, total)),
-                searching=show and (lambda system, done, total: show(f"searching with {system}", done, total)),
-                ranks=ranks,
-            )
-        if judged:  # the first of several ranks has them, and speaks for all
-            print_judged(judged)
-            write_judged(judged, source=source, model=Path(model), out=out, scores=scores)
+        judge(model, config, baseline, workers=workers, keep_embeddings=keep_embeddings, scores=scores, out=out)
 
     return evaluate
 

@@ -1,21 +1,68 @@
-"""What was judged, printed and written: comparisons, searches and groups."""
+"""A model judged by any protocol, and what came of it printed and written: comparisons, searches and groups."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
-from marginface.cli.arguments import table
+from marginface.cli.arguments import command_line, table
+from marginface.cli.progress import progress_bars
 from marginface.cli.results import cell, print_results
+from marginface.distributed import default_device, joined_ranks
 from marginface.evaluation import words
-from marginface.evaluation.run import Evaluation, Identification
+from marginface.evaluation.baselines import RawPixels
+from marginface.evaluation.embed import Embedder
+from marginface.evaluation.run import Evaluation, Identification, judge_systems
+from marginface.evaluation.saved import SavedEmbeddings
+from marginface.evaluation.settings import EvaluationConfig
+from marginface.models import load_model, resolve_model_folder
 from marginface.records.record import RecordSource
 
 Judged = Sequence[Evaluation | Identification]
+
+
+def judge(
+    model: str,
+    config: EvaluationConfig,
+    baseline: bool,
+    *,
+    workers: int,
+    keep_embeddings: Path | None = None,
+    scores: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Judge what MODEL names, with raw pixels before it if `baseline`; print the tables and write what is asked for."""
+    source = config.protocol.open(config.data)
+    with joined_ranks(default_device()) as ranks, progress_bars() if ranks.is_first else nullcontext() as show:
+        judged = judge_systems(
+            _systems(model, baseline, ranks.device),
+            config,
+            source=source,
+            num_workers=workers,
+            keep_embeddings=keep_embeddings,
+            command=command_line(),
+            progress=show and (lambda system, done, total: show(f"embedding with {system}", done, total)),
+            searching=show and (lambda system, done, total: show(f"searching with {system}", done, total)),
+            ranks=ranks,
+        )
+    if judged:  # the first of several ranks has them, and speaks for all
+        print_judged(judged)
+        write_judged(judged, source=source, model=Path(model), out=out, scores=scores)
+
+
+def _systems(model: str, baseline: bool, device: torch.device) -> list[Embedder | SavedEmbeddings]:
+    """Return what stands behind MODEL: raw pixels, saved embeddings, or a run's or folder's weights."""
+    saved = [SavedEmbeddings(model)] if (Path(model) / "table.json").is_file() else []
+    learned = [] if saved or model == "raw-pixels" else [load_model(resolve_model_folder(model))]
+    size = learned[0].contract.input_size if learned else 112
+    raw = [RawPixels(input_size=size)] if baseline or model == "raw-pixels" else []
+    return [*raw, *saved, *(one.to(device) for one in learned)]
 
 
 def print_judged(judged: Judged, *, console: Console | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from marginface.distributed import Ranks
 from marginface.errors import InputError
-from marginface.metrics import KFoldAccuracy, magface_k_fold_accuracy
+from marginface.metrics import KFoldAccuracy, fmr_support, magface_k_fold_accuracy
 from marginface.protocols import Comparisons, DistractorPlan, Groups, Pairs, Plan, SearchPlan, TemplatePairs, compare
 from marginface.protocols.differential import read_groups
 from marginface.protocols.run_plans import compare_templates
@@ -155,6 +155,8 @@ def judge_systems(
     """
     source = config.protocol.open(config.data) if source is None else source
     plan = config.protocol.plan(source)
+    if not isinstance(plan, SearchPlan | DistractorPlan):
+        _groups(config, source, plan)  # a wrong table should show now, not after the embedding
     rows = [e.name for e in embedders] if names is None else list(names)
     texts = [None] * len(rows) if descriptions is None else list(descriptions)
     tables = [
@@ -231,12 +233,24 @@ def _judge_comparisons(
 
 
 def _groups(config: EvaluationConfig, source: RecordSource, plan: Pairs | TemplatePairs) -> Groups | None:
-    """Return the groups of a table, or else those of the protocol."""
-    if config.groups is None:
-        return plan.groups if isinstance(plan, Pairs) else None
-    if not isinstance(plan, Pairs):
-        raise InputError(f"{config.name}: groups are of pairs of images; {plan.name} compares templates.")
-    return read_groups(config.groups, source.keys, source.identities, source.labels)
+    """Return the groups of a table, or else those of the protocol.
+
+    Raises:
+        InputError: groups of templates, or too few pairs to set their threshold.
+    """
+    if isinstance(plan, TemplatePairs):
+        if config.groups is not None:
+            raise InputError(f"{config.name}: groups are of pairs of images; {plan.name} compares templates.")
+        return None
+    groups = plan.groups
+    if config.groups is not None:
+        groups = read_groups(config.groups, source.keys, source.identities, source.labels)
+    if groups is not None and fmr_support(plan.num_non_mated, config.group_fmr) == "refused":
+        raise InputError(
+            f"{config.name}: {plan.num_non_mated:,} non-mated pairs cannot set the groups' threshold at FMR "
+            f"{config.group_fmr:g}; set group_fmr to {30 / max(plan.num_non_mated, 1):.1g} or more."
+        )
+    return groups
 
 
 def _magface_accuracy(table: EmbeddingTable, comparisons: Comparisons) -> KFoldAccuracy:
