@@ -45,8 +45,8 @@ def test_within_a_tie_the_curve_is_the_mean_over_random_orders():
     rng = np.random.default_rng(0)
     quality = rng.integers(3, size=460).astype(float)
     curve = error_versus_discard(scores, mated, quality, fmr=0.05)
-    shuffled = [by_hand(scores, mated, quality + rng.random(460) / 2, 0.1, 0.05) for _ in range(4000)]
-    assert curve.fnmr[10] == pytest.approx(np.mean(shuffled), abs=4 * np.std(shuffled) / 4000**0.5)
+    shuffled = [by_hand(scores, mated, quality + rng.random(460) / 2, 0.1, 0.05) for _ in range(1000)]
+    assert curve.fnmr[10] == pytest.approx(np.mean(shuffled), abs=4 * np.std(shuffled) / 1000**0.5)
 
 
 def test_an_oracle_reaches_the_ideal_bound_and_its_opposite_does_worse_than_random():
@@ -121,8 +121,8 @@ def coverage(num_trials, *, person_noise, num_replicates):
 
 
 def test_the_band_covers_where_pairs_share_people():
-    band, area = coverage(40, person_noise=0.7, num_replicates=100)
-    assert min(band, area) >= 0.85
+    band, area = coverage(25, person_noise=0.7, num_replicates=60)
+    assert min(band, area) >= 0.8
 
 
 @pytest.mark.slow
