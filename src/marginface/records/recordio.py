@@ -162,7 +162,8 @@ def _num_people(rec_path: Path, num_identity_records: int | None, highest: int) 
     path = _property_path(rec_path)
     if path.is_file():
         try:
-            told = int(path.read_text(encoding="ascii").split(",")[0])
+            with open(path, "rb") as file:
+                told = int(file.read(64).split(b",")[0])
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: expected `people,height,width` ({error}).") from error
     if num_identity_records is not None and told is not None and told != num_identity_records:
