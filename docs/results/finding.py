@@ -23,6 +23,7 @@ from marginface.cli.main import main as marginface
 from marginface.metrics.replicates import CountedRate, counted_rate, drawn_times
 from marginface.models import FaceModel, load_model
 from marginface.recognition import AlignedFaces, detect_and_align
+from marginface.recognition.aligned import MIN_EYE_DISTANCE
 from marginface.recognition.cluster import cluster
 from marginface.recognition.find import Finding, find, person_of
 from marginface.recognition.operating_point import threshold_at
@@ -48,7 +49,7 @@ def main() -> None:
             print_rates(model, photographs, Path(scratch))
         print_header("photographs", "pixels between the eyes, least", "known: " + ANSWERS, "strangers: " + ANSWERS)
         for factor in (1.0, 0.5, 0.25):
-            for least in (0.0, 20.0) if factor < 1 else (20.0,):
+            for least in (0.0, MIN_EYE_DISTANCE, 20.0) if factor < 1 else (MIN_EYE_DISTANCE,):
                 print_smaller(models[0], photographs, Path(scratch), factor, least)
         faces = {which: detect_and_align(photographs, which=which) for which in ("central", "all")}
         print_background(models, faces["central"], faces["all"])
@@ -117,7 +118,7 @@ def searched(model: FaceModel, photographs: Path, scratch: Path, least: float) -
 
 def print_rates(model: FaceModel, photographs: Path, scratch: Path) -> None:
     """Print the rows of one model in the first table."""
-    told = searched(model, photographs, scratch, 20.0)
+    told = searched(model, photographs, scratch, MIN_EYE_DISTANCE)
     for fmr in FMRS:
         threshold = threshold_at(model.card, fmr)
         assert threshold is not None

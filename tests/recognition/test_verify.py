@@ -62,12 +62,12 @@ def test_no_face_is_an_answer_and_several_are_told() -> None:
 
 
 def test_a_small_face_cannot_be_told_whatever_the_score() -> None:
-    far = photograph([(0, 10, 10, 60)])
+    far = photograph([(0, 10, 10, 30)])
     small = told(ADA, far, threshold())
     assert (small.decision, small.num_found) == ("cannot tell", (1, 1))
     assert small.score > 0.5
-    assert "19 pixels between the eyes, fewer than 20" in small.notes[0]
-    assert told(ADA, far, threshold(), min_eye_distance=10).decision == "same"
+    assert "9 pixels between the eyes, fewer than 10" in small.notes[0]
+    assert told(ADA, far, threshold(), min_eye_distance=5).decision == "same"
 
 
 def test_a_photograph_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:

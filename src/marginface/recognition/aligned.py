@@ -26,10 +26,10 @@ CROP_SIZE = 112
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
 Reason = Literal["no face", "cannot be read", "too small"]
-MIN_EYE_DISTANCE = 20.0
-"""Pixels between the eyes below which a face gets no answer unless told otherwise: its crop is enlarged 1.8 times.
+MIN_EYE_DISTANCE = 10.0
+"""Pixels between the eyes below which a face gets no answer unless told otherwise; its crop is enlarged 3.5 times.
 
-Blurred faces look like each other, whoever they are; docs/results/finding.md has the numbers."""
+About as small as it was tried: docs/results/finding.md has what became of smaller photographs."""
 
 
 @dataclass(frozen=True, kw_only=True)
