@@ -1,6 +1,7 @@
 """What is packed comes out as it went in, can be stopped, appended to and thinned out, and knows when it is damaged."""
 
 import contextlib
+import json
 import os
 import pickle
 import shutil
@@ -224,12 +225,22 @@ def test_threads_and_processes_read_the_same(tmp_path):
     assert len(pickle.dumps(packed)) < 4_000  # what is mapped is opened again, not copied
 
 
+def edit(folder, field, value):
+    """Change a field of the first shard in the manifest, and its sums with it."""
+    words = json.loads((folder / "packed.json").read_text())
+    words["shards"][0][field] = value
+    words["num_images"] = sum(shard["num_images"] for shard in words["shards"])
+    (folder / "packed.json").write_text(json.dumps(words))
+
+
 def test_unusable_sets_are_refused_in_words(tmp_path):
     write_packed(made_up(), tmp_path / "good", shard_bytes=4_000)
     cases = {
         "missing": (lambda f: (f / "shard-00001.faces").unlink(), "shard-00001.faces is missing"),
         "cut": (lambda f: os.truncate(f / "shard-00000.faces", 50), r"shard-00000\.faces has 50 bytes instead of"),
         "words": (lambda f: (f / "packed.json").write_text("{"), "packed.json is damaged"),
+        "huge": (lambda f: edit(f, "num_images", 2**60), "cannot hold 1152921504606846976 in"),
+        "outside": (lambda f: edit(f, "name", "../a"), "is not the name of a file beside it"),
         "later": (lambda f: (f / "packed.json").write_text('{"format": "marginface packed 9"}'), "not a manifest"),
         "none": (lambda f: (f / "packed.json").unlink(), r"there is no packed\.json in it"),
     }

@@ -189,9 +189,16 @@ def _refuse_odd(manifest: Manifest, words: Mapping[str, Any]) -> None:
     for entry in entries:
         if not isinstance(entry.name, str) or "/" in entry.name or "\\" in entry.name or entry.name.startswith("."):
             raise ValueError(f"{entry.name!r} is not the name of a file beside it")
-        num = entry.num_images if isinstance(entry, ShardEntry) else entry.num_names
-        if not all(isinstance(number, int) and 0 <= number < 2**63 for number in (num, entry.num_bytes)):
+        if isinstance(entry, ShardEntry):
+            num, start, least = entry.num_images, entry.images_end, 20
+        else:
+            num, start, least = entry.num_names, 16, 4
+        if not all(isinstance(number, int) and 0 <= number < 2**63 for number in (num, start, entry.num_bytes)):
             raise ValueError(f"the sizes of {entry.name} are no sizes")
+        if start + least * num > entry.num_bytes:  # or it would make the reader take more memory than there are bytes
+            raise ValueError(f"{entry.name} cannot hold {num} in {entry.num_bytes} bytes")
+    if not all(isinstance(job, dict) for job in manifest.made_from):
+        raise ValueError("what it was made from is no list of objects")
     if (manifest.num_images, manifest.num_identities) != (words["num_images"], words["num_identities"]):
         raise ValueError("its counts do not add up")
 
