@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=2, help="in each measurement, so that starting weighs less")
+    parser.add_argument("--epochs", type=int, default=6, help="in each measurement, so that starting weighs less")
     parser.add_argument("--sources", default="folder,tar,recordio,packed")
     parser.add_argument("--workers", default="0,2")
     options = parser.parse_args()
