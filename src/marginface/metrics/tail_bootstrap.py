@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix
 
+from marginface.errors import InputError
 from marginface.metrics.bootstrap import BootstrapIntervals
-from marginface.metrics.intervals import Interval, normal_quantile
-from marginface.metrics.replicates import drawn_times
+from marginface.metrics.replicates import drawn_times, percentiles
 from marginface.metrics.sorted_scores import SortedScores
 from marginface.metrics.verification import equal_error_rate, fmr_support, fnmr_at_fmr
 
@@ -46,8 +46,11 @@ def tail_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> BootstrapIntervals:
-    """Return intervals of the EER and of the FNMR at each target FMR; arguments as in `identity_bootstrap`."""
-    normal_quantile(confidence)  # refuses what is outside (0, 1)
+    """Return intervals of the EER and of the FNMR at each target FMR; arguments as in `identity_bootstrap`.
+
+    Raises:
+        InputError: so few people that no replicate holds both kinds of pairs.
+    """
     left, right, num_people = _dense_numbers(identity_left, identity_right)
     ordered = SortedScores(np.sort(scores[mated]), np.sort(scores[~mated]))
     targets = [fmr for fmr in fmr_targets if fmr_support(ordered.num_non_mated, fmr) != "refused"]
@@ -69,9 +72,9 @@ def tail_bootstrap(
         found += [drawn.fnmr_at(target, one) for target, one in zip(targets, tempering[1:], strict=True)]
         found += [float(drawn.fmr(one)[k]) for k, one in zip(reached, tempering[1:], strict=True)]
         results.append(found)
-    edge = (1 - confidence) / 2
-    ends = np.quantile(np.array(results), [edge, 1 - edge], axis=0)
-    intervals = [Interval(float(low), float(high), confidence, "identity bootstrap") for low, high in ends.T]
+    if not results:
+        raise InputError(f"{num_people} identities are too few for a bootstrap: no replicate held both kinds of pairs.")
+    intervals = [one for one in percentiles(np.array(results), confidence, "people") if one is not None]
     return BootstrapIntervals(
         equal_error_rate=intervals[0],
         fnmr_at_fmr=dict(zip(targets, intervals[1:], strict=False)),
