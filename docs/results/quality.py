@@ -71,7 +71,7 @@ def judge(folder: Path, name: str) -> None:
         model=load_model(folder / where),
         ofiq=pixels,
         comparisons=config,
-        num_replicates=500,
+        num_replicates=200,
         show=lambda what, done, total: _told(f"{name}: {what}")(done, total),
     )
     write_quality(out, run)
