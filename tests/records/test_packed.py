@@ -159,6 +159,10 @@ def test_another_job_in_the_same_folder_is_refused(tmp_path):
     (tmp_path / "photos/ada.jpg").write_bytes(b"x")
     with pytest.raises(InputError, match=r"holds other files, such as ada\.jpg"):
         write_packed(made_up(), tmp_path / "photos")
+    write_packed(made_up(), tmp_path / "lost")
+    (tmp_path / "lost/packed.json").unlink()
+    with pytest.raises(InputError, match="holds shards of nothing that is known, such as shard-00000"):
+        write_packed(made_up(seed=2), tmp_path / "lost")
     (tmp_path / "a/packed.json").rename(tmp_path / "a/packed.unfinished.json")
     with pytest.raises(InputError, match="is an unfinished conversion of"):
         write_packed(made_up(), tmp_path / "a")

@@ -76,7 +76,7 @@ def write_packed(
             f"packed:{path} already holds {manifest.num_images:,} images; add these to them with --append, or choose"
             " another folder."
         )
-    _take_up(store, job)
+    _take_up(store, job, manifest)
     names, labels = _numbered(source, store, manifest)
     if append:
         _refuse_known_keys(source, store)
@@ -105,9 +105,17 @@ def _before(store: BlobStore, *, append: bool) -> Manifest:
     return Manifest()
 
 
-def _take_up(store: BlobStore, job: Mapping[str, Any]) -> None:
+def _take_up(store: BlobStore, job: Mapping[str, Any], manifest: Manifest) -> None:
     """Begin the job, or see that it is the one that was begun before."""
-    if JOURNAL not in store.sizes():
+    there = store.sizes()
+    if JOURNAL not in there:
+        known = {entry.name for entry in manifest.shards}
+        stray = sorted(name for name in there if name.startswith("shard-") and name not in known)
+        if stray:
+            raise InputError(
+                f"packed:{store.location} holds shards of nothing that is known, such as {stray[0]}; delete them, or"
+                " bring back the packed.json that names them."
+            )
         store.save(JOURNAL, (json.dumps(job) + "\n").encode())
         return
     blob = store.open(JOURNAL)
