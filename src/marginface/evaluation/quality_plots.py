@@ -99,7 +99,7 @@ def discard_plot(run: QualityRun) -> Plot:
             _draw_curves(axes, [(name, run.curves[name][rule]) for name in order])
             axes.set_title(title)
             axes.set_xlabel("True pairs left out, worst quality first")
-            axes.set_ylim(0, 1.45 * first.random + 1e-3)
+            axes.set_ylim(*_heights([run.curves[name][rule] for name in order]))
         panels[0].set_ylabel(f"FNMR at FMR {first.target_fmr:g}")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8.5)
@@ -108,7 +108,8 @@ def discard_plot(run: QualityRun) -> Plot:
             name="error-versus-discard",
             title="Error versus discard",
             caption=f"{run.recogniser} on {run.protocol}: {first.num_mated:,} mated and {first.num_non_mated:,} "
-            "non-mated comparisons; the quality of a pair is that of its worse image. Lower is better. The band is the "
+            "non-mated comparisons; the quality of a pair is that of its worse image. Lower is better; the axis "
+            "may start above 0. The band is the "
             f"95 % one of {order[0].replace('_', ' ')}; the grey area counts for the partial area. A retuned curve "
             "stops where fewer than three false matches are to be expected.",
             alt="FNMR against the share of discarded pairs for each quality score, with ideal and random bounds.",
@@ -129,6 +130,14 @@ def _draw_curves(axes: Axes, curves: Sequence[tuple[str, DiscardCurve]]) -> None
     axes.set_xlim(0, SHOWN_DISCARD)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None))
+
+
+def _heights(curves: Sequence[DiscardCurve]) -> tuple[float, float]:
+    """Return the range that holds all curves in sight with room around; from 0 on where that squeezes nothing."""
+    shown = np.concatenate([curve.fnmr[curve.discarded <= SHOWN_DISCARD] for curve in curves])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    room = 0.35 * (high - low) + 1e-3
+    return (0.0 if low < high / 2 else low - room), min(high + room, 1.0)
 
 
 def truth_plot(correlations: Mapping[str, Mapping[str, Correlation]]) -> Plot:
