@@ -22,8 +22,8 @@ class SQLiteWriter:
     def __init__(self, db: sqlite3.Connection, samples: VectorFile, templates: VectorFile) -> None:
         self._db, self._samples, self._templates = db, samples, templates
         # taken before anything is freed: until the commit, old slots must keep what they hold
-        self._free_samples = _free(db.execute("SELECT slot FROM samples ORDER BY slot"))
-        self._free_templates = _free(db.execute("SELECT template FROM people ORDER BY template"))
+        self._free_samples = _free(db, "samples", "slot")
+        self._free_templates = _free(db, "people", "template")
         self.freed_samples: list[int] = []
         self.freed_templates: list[int] = []
         self.written_samples: list[int] = []
@@ -76,6 +76,10 @@ class SQLiteWriter:
         self.freed_templates += [slot for (slot,) in rows]
 
 
-def _free(rows: sqlite3.Cursor) -> Iterator[int]:
-    used = {slot for (slot,) in rows}
+def _free(db: sqlite3.Connection, table: str, column: str) -> Iterator[int]:
+    """Yield the slots that nobody uses, lowest first."""
+    num_used, last = db.execute(f"SELECT count(*), max({column}) FROM {table}").fetchone()
+    if num_used == (0 if last is None else last + 1):
+        return count(num_used)  # no gaps, as long as nobody was removed
+    used = {slot for (slot,) in db.execute(f"SELECT {column} FROM {table}")}
     return (slot for slot in count() if slot not in used)
