@@ -111,7 +111,7 @@ def test_named_people_are_known_when_their_photographs_are_gone(photographs: Pat
 
 def test_small_faces_are_put_with_nobody(photographs: Path) -> None:
     for view in (5, 6):
-        write_photograph(photographs / f"far{view}.png", [(1, 30, 10, 30)], view=view)
+        write_photograph(photographs / f"far{view}.png", [(1, 30, 10, 20)], view=view)
     assert placed(sort(photographs))["unsorted"] == ["far5", "far6", "zero0"]
 
 

@@ -70,12 +70,12 @@ def test_a_face_of_low_quality_gets_no_name(folders) -> None:
 
 def test_a_small_face_gets_no_name_and_makes_nobody_known(folders) -> None:
     known, photographs = folders
-    write_photograph(photographs / "far.png", [(0, 10, 10, 30)])
-    write_photograph(known / "Far.png", [(4, 10, 10, 30)])
+    write_photograph(photographs / "far.png", [(0, 10, 10, 20)])
+    write_photograph(known / "Far.png", [(4, 10, 10, 20)])
     told = found(folders, threshold())
     far = next(f for f in told.findings if f.photograph == "far.png")
     assert (far.answer, far.nearest) == ("cannot tell", "Ada")
-    assert far.note == "9 pixels between the eyes, fewer than 10"
+    assert far.note == "6 pixels between the eyes, fewer than 7"
     assert set(told.people) == {"Ada", "Bob"}
     assert ("Far.png", "too small") in [(m.name, m.reason) for m in told.not_enrolled]
     near = found(folders, threshold(), min_eye_distance=0)

@@ -62,11 +62,11 @@ def test_no_face_is_an_answer_and_several_are_told() -> None:
 
 
 def test_a_small_face_cannot_be_told_whatever_the_score() -> None:
-    far = photograph([(0, 10, 10, 30)])
+    far = photograph([(0, 10, 10, 20)])
     small = told(ADA, far, threshold())
     assert (small.decision, small.num_found) == ("cannot tell", (1, 1))
     assert small.score > 0.5
-    assert "9 pixels between the eyes, fewer than 10" in small.notes[0]
+    assert "6 pixels between the eyes, fewer than 7" in small.notes[0]
     assert told(ADA, far, threshold(), min_eye_distance=5).decision == "same"
 
 

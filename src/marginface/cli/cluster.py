@@ -18,7 +18,7 @@ def cluster(
     fmr: float = 1e-3,
     score: float | None = None,
     min_faces: int = 2,
-    min_eye_distance: float = 10.0,
+    min_eye_distance: float = 7.0,
     detector: Path | None = None,
     workers: int = 2,
 ) -> None:

@@ -20,7 +20,7 @@ def find(
     known_face: Literal["largest", "central"] = "largest",
     quality: str = "norm",
     min_quality: float | None = None,
-    min_eye_distance: float = 10.0,
+    min_eye_distance: float = 7.0,
     detector: Path | None = None,
     workers: int = 2,
     out: Path | None = None,

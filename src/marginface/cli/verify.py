@@ -17,7 +17,7 @@ def verify(
     model: Path | None = None,
     fmr: float = 1e-3,
     faces: Literal["largest", "central"] = "largest",
-    min_eye_distance: float = 10.0,
+    min_eye_distance: float = 7.0,
     detector: Path | None = None,
     json: bool = False,
 ) -> None:
