@@ -14,6 +14,7 @@ from marginface.errors import InputError
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
 from marginface.loading.loader import sequential_batches
+from marginface.models.face_model import FaceModel
 from marginface.records.embedding_table import EmbeddingTable
 from marginface.records.record import RecordSource
 
@@ -78,6 +79,8 @@ def embed_records(
     """
     if len(source) == 0:
         raise InputError(f"{source.location}: there are no images to embed.")
+    if isinstance(embedder, FaceModel):
+        embedder.expect(len(source))  # in all, not this rank's share: every rank then takes the same way
     share = _share_of(ranks, len(source), batch_size)
 
     dataset = FaceDataset(source, size=embedder.contract.input_size, max_side=max_side, augment=None)
