@@ -5,10 +5,12 @@ import io
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from marginface.errors import InputError
-from marginface.images.decode import BrokenImageError, decode_image, image_format
+from marginface.images.decode import BrokenImageError, decode_image
+from marginface.images.header import image_format
 
 
 def picture(size: int = 112) -> np.ndarray:
@@ -117,3 +119,13 @@ def test_arrays_pass_through_but_are_checked():
     for wrong in (array[..., 0], array.astype(np.float32), np.zeros((0, 0, 3), np.uint8)):
         with pytest.raises(BrokenImageError, match="expected"):
             decode_image(wrong, name="a")
+
+
+def test_an_image_that_would_unfold_into_gigabytes_is_refused_by_its_header():
+    jpeg = bytearray(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), quality=50, colorspace="RGB"))
+    frame = jpeg.index(b"\xff\xc0") + 5  # height and width follow marker, length and precision
+    jpeg[frame : frame + 4] = b"\xff\xdc\xff\xdc"
+    with pytest.raises(BrokenImageError, match=r"^bomb.jpg: 65,500 x 65,500 pixels are more than the 100,000,000"):
+        decode_image(bytes(jpeg), name="bomb.jpg")
+    with pytest.raises(BrokenImageError, match="more than the 63 that"):
+        decode_image(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), colorspace="RGB"), name="a", max_pixels=63)

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from marginface.images.decode import JPEG_START, decode_image
-from marginface.images.header import stored_size
+from marginface.images.decode import decode_image
+from marginface.images.header import JPEG_START, stored_size
 from marginface.images.resize import refuse_size
 
 

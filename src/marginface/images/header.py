@@ -11,12 +11,35 @@ import re
 import struct
 from collections.abc import Iterator
 
-from marginface.images.decode import image_format
+import numpy as np
+import numpy.typing as npt
+
+JPEG_START = b"\xff\xd8\xff"
 
 _ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 0x0100, 0x0101
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a payload."""
+
+
+def image_format(image: bytes | npt.NDArray[np.uint8]) -> str:
+    """Return the name of the format that the first bytes tell: "jpeg", "png", ..., "array", or "unknown"."""
+    if isinstance(image, np.ndarray):
+        return "array"
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "webp"
+    return next((name for start, name in _STARTS.items() if image.startswith(start)), "unknown")
+
+
+_STARTS = {
+    JPEG_START: "jpeg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"BM": "bmp",
+    b"GIF8": "gif",
+    b"II*\x00": "tiff",
+    b"MM\x00*": "tiff",
+    b"\x00\x00\x00\x0cjP  ": "jpeg2000",
+}
 
 
 def stored_size(data: bytes) -> tuple[int, int] | None:

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from marginface.errors import InputError
-from marginface.images.decode import BrokenImageError, decode_image
+from marginface.images.decode import MOST_PIXELS, BrokenImageError, decode_image
 from marginface.images.detect import Pixels
 from marginface.images.header import READABLE, photograph_format, stored_orientation, stored_size
 from marginface.images.orientation import upright
 
-MAX_PIXELS = 100_000_000
-"""Width times height of a photograph, unless told otherwise: 300 MB decoded, at most 1.1 GB in passing (16 bits)."""
 MAX_FILE_BYTES = 256 << 20
 """A larger file is not read."""
 
@@ -28,7 +26,7 @@ _REFUSED = {
 }
 
 
-def read_photograph(picture: Any, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> tuple[Pixels, str]:
+def read_photograph(picture: Any, *, name: str | None = None, max_pixels: int = MOST_PIXELS) -> tuple[Pixels, str]:
     """Return a picture, upright, and what to call it.
 
     Args:
@@ -63,12 +61,7 @@ def _decoded(data: bytes, name: str, max_pixels: int) -> Pixels:
     if size is None:
         what = "is empty" if not data else f"is not one of {', '.join(READABLE)}" if kind == "unknown" else "is damaged"
         raise BrokenImageError(f"{name}: this file {what}.")
-    if size[0] * size[1] > max_pixels:
-        raise BrokenImageError(
-            f"{name}: {size[0]:,} x {size[1]:,} pixels are more than the {max_pixels:,} that are decoded;"
-            " make it smaller."
-        )
-    image = decode_image(data, name=name)
+    image = decode_image(data, name=name, max_pixels=max_pixels)
     return image if kind == "tiff" else upright(image, stored_orientation(data))  # OpenCV turns a TIFF by itself
 
 

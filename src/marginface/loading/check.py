@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 import cv2
 
 from marginface.errors import InputError, WorkError
-from marginface.images.decode import decode_image, image_format
+from marginface.images.decode import decode_image
+from marginface.images.header import image_format
 from marginface.images.resize import fit
 from marginface.records.checksum import checksum_of
 from marginface.records.record import RecordSource

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
-from marginface.images.decode import decode_image, image_format
+from marginface.images.decode import decode_image
+from marginface.images.header import image_format
 from marginface.images.resize import fit
 from marginface.records.record import RecordSource
 
