@@ -178,5 +178,10 @@ def _save_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _load_array(path: Path) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # numpy's parser of headers lets through whatever Python's tokenizer raises
+        raise ValueError(f"{path.name}: {error}") from error
     return array
