@@ -127,6 +127,11 @@ def test_missing_half_written_and_damaged_tables_say_so(tmp_path):
         (tmp_path / "cut/vectors.npy").write_bytes(whole[:kept])
         with pytest.raises(InputError, match=r"damaged .*embed again"):
             EmbeddingTable.load(tmp_path / "cut")
+    garbled = whole.replace(b"{'descr'", b"{'''escr", 1)  # a text that never ends: Python's tokenizer gives up
+    assert garbled != whole
+    (tmp_path / "cut/vectors.npy").write_bytes(garbled)
+    with pytest.raises(InputError, match=r"damaged \(vectors.npy: .*embed again"):
+        EmbeddingTable.load(tmp_path / "cut")
     table().save(tmp_path / "json")
     (tmp_path / "json/table.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
