@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,3 +62,9 @@ def decide(score: float, threshold: Threshold) -> Decision:
     if threshold.reject_below is None or score < threshold.reject_below:
         return "different"
     return "cannot tell"
+
+
+def at_most(thresholds: Iterable[Threshold], fmr: float) -> Threshold | None:
+    """Return the threshold of the largest rate that does not exceed `fmr`, the first of several; None without one."""
+    allowed = [t for t in thresholds if t.target_fmr <= fmr * (1 + 1e-9)]
+    return max(allowed, key=lambda t: t.target_fmr, default=None)

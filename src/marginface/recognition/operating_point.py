@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marginface.errors import InputError
 from marginface.models import ModelCard, Threshold
+from marginface.models.threshold import at_most
 
 HOW_TO_CALIBRATE = (
     "this model's card has no threshold, so a score cannot be turned into an answer; `marginface calibrate` measures"
@@ -27,13 +28,13 @@ def threshold_at(card: ModelCard, fmr: float) -> Threshold | None:
         raise InputError(f"a false match rate lies between 0 and 1, not at {fmr:g}; 1e-3 is usual.")
     if not card.thresholds:
         return None
-    strict = [t for t in card.thresholds if t.target_fmr <= fmr * (1 + 1e-9)]
-    if not strict:
+    found = at_most(card.thresholds, fmr)
+    if found is None:
         there = ", ".join(f"{t.target_fmr:g}" for t in card.thresholds)
         raise InputError(
             f"{card.name}: its thresholds are for FMR {there}, none for {fmr:g} or less; calibrate on more comparisons."
         )
-    return max(strict, key=lambda t: t.target_fmr)
+    return found
 
 
 def about(threshold: Threshold) -> str:

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from marginface.errors import InputError
-from marginface.models.card import Threshold
+from marginface.models.threshold import Threshold, at_most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +110,13 @@ def _strict_enough(thresholds: tuple[Threshold, ...], fmr: float) -> Threshold:
             "the model's card has no threshold for this flip policy: make the gallery from a model that was "
             "calibrated, or give a threshold by hand."
         )
-    known = ", ".join(f"{t.target_fmr:g}" for t in sorted(thresholds, key=lambda t: -t.target_fmr))
-    allowed = [t for t in thresholds if t.target_fmr <= fmr * (1 + 1e-9)]
-    if not allowed:
+    found = at_most(thresholds, fmr)
+    if found is None:
+        known = ", ".join(f"{t.target_fmr:g}" for t in sorted(thresholds, key=lambda t: -t.target_fmr))
         raise InputError(
             f"a threshold at FMR {fmr:.3g} is asked for, but the model's card has {known} only; take one of them."
         )
-    return max(allowed, key=lambda t: t.target_fmr)
+    return found
 
 
 def _rate(name: str, value: float | None) -> float:
