@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,13 @@ def test_a_threshold_tells_what_is_behind_it() -> None:
     assert about(measured) == (
         "threshold 0.400 [0.380, 0.430]: FMR 0.0001 (9e-05 seen on faces, 20,000 non-mated comparisons)"
     )
+    said = dataclasses.replace(measured, data="faces, 20,000 non-mated comparisons of 40 people")
+    assert about(said).endswith("(9e-05 seen on faces, 20,000 non-mated comparisons of 40 people)")
     read = Threshold(score=0.4, target_fmr=1e-6, achieved_fmr=0.0, data="faces", extrapolated=True)
     assert about(read) == "threshold 0.400: FMR 1e-06 (extrapolated on faces)"
 
 
 def test_the_score_is_made_with_the_thresholds_flip_policy() -> None:
-    import dataclasses
-
     summed = dataclasses.replace(threshold(), flip="sum")
     assert told(ADA, BOB, summed).score != told(ADA, BOB, threshold()).score
     with pytest.raises(InputError, match="flip policy 'mean'"):

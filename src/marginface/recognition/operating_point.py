@@ -46,6 +46,8 @@ def about(threshold: Threshold) -> str:
     )
     seen = "extrapolated" if threshold.extrapolated else f"{threshold.achieved_fmr:.2g} seen"
     behind = f", {threshold.num_non_mated:,} non-mated comparisons" if threshold.num_non_mated is not None else ""
+    if behind and behind.split()[1] in threshold.data:  # `calibrate` says it there
+        behind = ""
     return (
         f"threshold {threshold.score:.3f}{interval}: FMR {threshold.target_fmr:g} ({seen} on {threshold.data}{behind})"
     )
