@@ -87,6 +87,8 @@ def main() -> None:
     left, right = (side.ravel().astype(np.int32) for side in np.meshgrid(left, right))
     mated = made.person[left] == made.person[right]
     print(f"{len(people)} people, {len(chosen):,} images, {mated.sum():,} mated and {(~mated).sum():,} other pairs")
+    clean, spoilt = table.norms[::2], table.norms[1::2]
+    print(f"norms: clean {clean.mean():.1f} +- {clean.std():.1f}, spoilt {spoilt.mean():.1f} +- {spoilt.std():.1f}")
     for name, pooling in WAYS.items():
         comparisons, _ = compare_templates(table, TemplatePairs("pooling", made, pooling, left, right, mated))
         found = comparisons.summarise(fmr_targets=(1e-2, 1e-3), num_replicates=300)
