@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -84,8 +85,11 @@ def openvino_engine(model: bytes | Path) -> Engine:
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot read this graph ({first_line(error)}); export it again.") from error
 
+    one_at_a_time = threading.Lock()  # a compiled model is busy while it runs, and says so to the next caller
+
     def run(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return np.array(compiled(images)[0])  # a copy: the next call overwrites its buffer
+        with one_at_a_time:
+            return np.array(compiled(images)[0])  # a copy: the next call overwrites its buffer
 
     return run
 

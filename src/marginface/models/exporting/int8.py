@@ -6,6 +6,7 @@ and says with Quantize/Dequantize pairs (QDQ) where integers are meant; onnxrunt
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -54,6 +55,8 @@ def quantised(model: Any, batches: Iterable[npt.NDArray[Any]], *, progress: Call
     with tempfile.TemporaryDirectory(prefix="marginface-int8-") as folder:
         before, after = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         onnx.save(model, before)
+        advice = logging.Logger.manager.disable
+        logging.disable(logging.WARNING)  # it advises to simplify graphs first, by the root logger; ours are simplified
         try:
             quantization.quantize_static(
                 before,
@@ -72,4 +75,6 @@ def quantised(model: Any, batches: Iterable[npt.NDArray[Any]], *, progress: Call
             if not reader.seen:
                 raise InputError("int8 needs images to calibrate on; give --calibrate SOURCE.") from error
             raise InputError(f"this graph cannot be quantised ({first_line(error)}); export it in float32.") from error
+        finally:
+            logging.disable(advice)
         return onnx.load(after)

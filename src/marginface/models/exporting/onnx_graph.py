@@ -94,7 +94,8 @@ def metadata_of(model: Any) -> dict[str, str]:
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Keep the exporter's remarks about packages and steps off the terminal; errors are raised all the same."""
-    noisy = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx._internal.exporter._registration")
+    names = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
+    noisy = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in noisy]
     for logger in noisy:
         logger.setLevel(logging.ERROR)
