@@ -16,7 +16,8 @@ from marginface import config as recipes
 from marginface.backbones import MobileFaceNetConfig
 from marginface.distributed import Ranks
 from marginface.errors import InputError
-from marginface.evaluation import embed_records, untrained
+from marginface.evaluation.baselines import untrained
+from marginface.evaluation.embed import embed_records
 from marginface.images.normalize import InputContract
 from marginface.models import save_model
 from marginface.records.embedding_table import EmbeddingTable
@@ -123,3 +124,16 @@ def test_evaluate_under_torchrun_writes_the_report_of_one_process_once(roots: li
             system["provenance"].pop("command")
         reports.append(report["systems"])
     assert reports[0] == reports[1]
+
+
+@pytest.mark.slow
+def test_embed_under_torchrun_writes_the_table_of_one_process(roots: list[Path], tmp_path: Path) -> None:
+    save_model(untrained(CONFIG, contract=InputContract(input_size=32), seed=1), tmp_path / "model")
+    for ranks in (None, 2):
+        words = ["--model", tmp_path / "model", "--workers", "0", "--out", tmp_path / f"table-{ranks}"]
+        done = marginface("embed", f"folder:{roots[0]}", *words, torchrun=ranks)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("20 embeddings of 16 values") == 1
+    alone, shared = (EmbeddingTable.load(tmp_path / f"table-{ranks}") for ranks in (None, 2))
+    np.testing.assert_array_equal(alone.vectors, shared.vectors)
+    assert alone.keys == shared.keys

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from marginface.evaluation import EvaluationConfig, RawPixels, evaluate
+from marginface.evaluation.baselines import RawPixels
+from marginface.evaluation.run import evaluate
+from marginface.evaluation.settings import EvaluationConfig
 from marginface.protocols import LfwConfig
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]

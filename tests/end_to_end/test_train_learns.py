@@ -8,7 +8,9 @@ import pytest
 
 from marginface import config as recipes
 from marginface.drawn import DrawnPeople, write_tar
-from marginface.evaluation import EvaluationConfig, evaluate, untrained
+from marginface.evaluation.baselines import untrained
+from marginface.evaluation.run import evaluate
+from marginface.evaluation.settings import EvaluationConfig
 from marginface.images.normalize import InputContract
 from marginface.margins import MARGINS
 from marginface.models import load_model

@@ -11,7 +11,9 @@ import pytest
 
 from marginface.cli.main import main
 from marginface.errors import InputError
-from marginface.evaluation import EvaluationConfig, RawPixels, evaluate, evaluate_systems, judge_systems
+from marginface.evaluation.baselines import RawPixels
+from marginface.evaluation.run import evaluate, evaluate_systems, judge_systems
+from marginface.evaluation.settings import EvaluationConfig
 from marginface.protocols import PROTOCOLS
 from tests.helpers import layouts
 from tests.helpers.synthetic import write_faces

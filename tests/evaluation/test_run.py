@@ -10,7 +10,10 @@ import pytest
 
 from marginface.config import dump, load
 from marginface.errors import InputError
-from marginface.evaluation import EvaluationConfig, RawPixels, evaluate, evaluate_systems, write_report
+from marginface.evaluation.baselines import RawPixels
+from marginface.evaluation.report import write_report
+from marginface.evaluation.run import evaluate, evaluate_systems
+from marginface.evaluation.settings import EvaluationConfig
 from marginface.protocols import GeneratedConfig
 from tests.evaluation.made_up import evaluation
 from tests.helpers.synthetic import write_faces

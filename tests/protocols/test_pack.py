@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
-from marginface.evaluation import EvaluationConfig, RawPixels, evaluate
+from marginface.evaluation.baselines import RawPixels
+from marginface.evaluation.run import evaluate
+from marginface.evaluation.settings import EvaluationConfig
 from marginface.protocols import PackConfig
 from marginface.records.open import open_records
 from tests.helpers.synthetic import face, face_jpeg, write_faces

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from marginface.cli.arguments import parse
-from marginface.cli.progress import progress_bars
+from marginface.cli.progress import Show, progress_bars
 from marginface.errors import InputError
+
+if TYPE_CHECKING:
+    from marginface.evaluation.embed import Flip
+    from marginface.images.detect import Which
+    from marginface.models import FaceModel
+    from marginface.records.embedding_table import EmbeddingTable
 
 
 def embed(
@@ -38,27 +44,23 @@ def embed(
         workers: Processes that decode, or with --detect threads that decode and detect.
         skip_broken: Leave out records that cannot be decoded, and count them, rather than stop. Photographs always are.
     """
+    from contextlib import nullcontext
+
+    from marginface.distributed import default_device, joined_ranks
     from marginface.evaluation.embed import embed_records
-    from marginface.recognition import detect_and_align, open_detector, open_model
-    from marginface.recognition.face_records import table_of
-    from marginface.recognition.photographs import photographs_in
+    from marginface.recognition import open_model
     from marginface.records.open import open_records
 
     if out.exists() and not (out / "table.json").is_file():
         raise InputError(f"{out} exists and is no embedding table; choose another folder.")
-    chosen = open_model(model)
-    with progress_bars() as show:
-        if detect:
-            found = detect_and_align(
-                photographs_in(source),
-                detector=open_detector(detector, progress=show),
-                which=faces,
-                workers=workers,
-                progress=lambda done, total: show("photographs", done, total),
+    with joined_ranks(default_device()) as ranks, progress_bars() if ranks.is_first else nullcontext() as show:
+        if detect and ranks.world_size > 1:
+            raise InputError(
+                "--detect runs in one process; align first (`marginface data align`), then embed on ranks."
             )
-            if not len(found):
-                raise InputError(f"{source}: there is no face in any of its {found.num_photographs} photographs.")
-            table = table_of(found, chosen.embed(found, flip=flip), source=source)
+        chosen = open_model(model).to(ranks.device)
+        if detect and show is not None:
+            table = _of_photographs(source, chosen, faces, detector, flip=flip, workers=workers, show=show)
         else:
             table = embed_records(
                 chosen,
@@ -66,13 +68,35 @@ def embed(
                 flip=flip,
                 num_workers=workers,
                 skip_broken=skip_broken,
-                progress=lambda done, total: show("embedding", done, total),
+                progress=show and (lambda done, total: show("embedding", done, total)),
+                ranks=ranks,
             )
+    if not ranks.is_first:  # every rank has the table; one writes it
+        return
     table.save(out)
     print(f"{out}: {len(table):,} embeddings of {table.embedding_dim} values, model {table.fingerprint}")
     missed = Counter(table.meta.get("missed", {}).values()) + Counter({"broken": len(table.meta.get("broken", []))})
     for reason, count in sorted(missed.items()):
         print(f"without an embedding, {reason}: {count:,}")
+
+
+def _of_photographs(
+    source: str, model: FaceModel, faces: Which, detector: Path | None, *, flip: Flip, workers: int, show: Show
+) -> EmbeddingTable:
+    from marginface.recognition import detect_and_align, open_detector
+    from marginface.recognition.face_records import table_of
+    from marginface.recognition.photographs import photographs_in
+
+    found = detect_and_align(
+        photographs_in(source),
+        detector=open_detector(detector, progress=show),
+        which=faces,
+        workers=workers,
+        progress=lambda done, total: show("photographs", done, total),
+    )
+    if not len(found):
+        raise InputError(f"{source}: there is no face in any of its {found.num_photographs} photographs.")
+    return table_of(found, model.embed(found, flip=flip), source=source)
 
 
 def main(words: list[str]) -> int:

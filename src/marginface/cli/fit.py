@@ -46,9 +46,9 @@ def fit(
         workers: Processes that decode.
     """
     from marginface.cli.thresholds import rates_of
-    from marginface.finetuning.fit import FitPlan
     from marginface.finetuning.fit import fit as fit_photographs
     from marginface.finetuning.fit_page import headline
+    from marginface.finetuning.fit_steps import FitPlan
     from marginface.models import load_model
     from marginface.recognition.defaults import model_folder, open_detector
 
