@@ -43,7 +43,7 @@ def test_commands_name_verbs_flags_and_recipes_that_exist(page: Path, capsys: py
             continue
         with pytest.raises(SystemExit):
             main([*verb.split(), "--help"])
-        known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+        known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
         given = {word.split("=")[0] for word in words if word.startswith("--")}
         if verb in {"train", "config show", "finetune"}:  # settings of recipes are overrides there
             given = {flag for flag in given if "." not in flag and flag[2:] not in {"epochs", "seed"}}
