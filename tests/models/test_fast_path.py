@@ -139,9 +139,9 @@ def test_no_images_give_no_embeddings():
 
 
 def test_auto_converts_for_announced_jobs_of_thousands_only(monkeypatch):
-    monkeypatch.setattr(fast_path, "is_installed", lambda name: name in ("onnxruntime", "onnxscript"))
+    monkeypatch.setattr(fast_path, "is_installed", lambda name: name in ("openvino", "onnxscript"))
     assert chosen_runtime("auto", num_images=0) == "torch"
-    assert chosen_runtime("auto", num_images=MANY_IMAGES) == "onnxruntime"
+    assert chosen_runtime("auto", num_images=MANY_IMAGES) == "openvino"
     assert chosen_runtime("eager", num_images=MANY_IMAGES) == "eager"
     monkeypatch.setattr(fast_path, "is_installed", lambda name: False)
     assert chosen_runtime("auto", num_images=MANY_IMAGES) == "torch"

@@ -7,6 +7,7 @@ Everything is a function of sizes; nothing is run and no large tensor is made.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class HeadSize:
     stores_logits: bool = True
     sub_centres: int = 1
     spheres: int = 1
+    share: float = 1.0
+    """Of a batch's images, those that the head sees; less than all where each source has a head of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +110,7 @@ class StepEstimate:
 
 def estimate_step(
     backbone: BackboneSize,
-    head: HeadSize,
-    *,
+    *heads: HeadSize,
     images_at_a_time: int,
     num_ranks: int = 1,
     parts: int = 1,
@@ -119,20 +121,23 @@ def estimate_step(
 
     Args:
         backbone: from `measure_backbone`, for `images_at_a_time` images.
-        head: its sizes.
+        heads: their sizes, mostly one.
         images_at_a_time: B, of one rank in one part of the batch.
         num_ranks: W.
         parts: accumulation steps.
         fsdp: the backbone is cut over the ranks (FSDP2) instead of copied (DDP).
         state_tensors: what the optimiser keeps a parameter; its config knows.
     """
-    sharded = head.is_sharded and num_ranks > 1
-    memory = _backbone_memory(backbone, num_ranks if fsdp else 1, state_tensors)
-    memory |= _head_memory(head, images_at_a_time, num_ranks if sharded else 1, parts, state_tensors)
+    memory = Counter(_backbone_memory(backbone, num_ranks if fsdp else 1, state_tensors))
     collectives: list[Collective] = []
     if num_ranks > 1:
         collectives += _fsdp_traffic(backbone, parts) if fsdp else _ddp_traffic(backbone)
-        collectives += _sharded_traffic(head, images_at_a_time * num_ranks, parts) if sharded else _dense_traffic(head)
+    for head in heads:
+        sharded = head.is_sharded and num_ranks > 1
+        images = math.ceil(images_at_a_time * head.share)
+        memory.update(_head_memory(head, images, num_ranks if sharded else 1, parts, state_tensors))
+        if num_ranks > 1:
+            collectives += _sharded_traffic(head, images * num_ranks, parts) if sharded else _dense_traffic(head)
     return StepEstimate(num_ranks=num_ranks, memory=memory, collectives=tuple(collectives))
 
 
@@ -212,10 +217,10 @@ def _sharded_traffic(head: HeadSize, rows_G: int, parts: int) -> list[Collective
     ]
 
 
-def head_size(config: HeadConfig, *, num_classes: int, embedding_dim: int) -> HeadSize:
+def head_size(config: HeadConfig, *, num_classes: int, embedding_dim: int, share: float = 1.0) -> HeadSize:
     """Return the size of the head that `config` builds; one from elsewhere counts as a dense one."""
     if not isinstance(config, HeadSettings):
-        return HeadSize(num_classes=num_classes, embedding_dim=embedding_dim)
+        return HeadSize(num_classes=num_classes, embedding_dim=embedding_dim, share=share)
     return HeadSize(
         num_classes=num_classes,
         embedding_dim=embedding_dim,
@@ -225,6 +230,7 @@ def head_size(config: HeadConfig, *, num_classes: int, embedding_dim: int) -> He
         stores_logits=config.memory == "store",
         sub_centres=config.sub_centres,
         spheres=config.spheres.count if config.spheres else 1,
+        share=share,
     )
 
 

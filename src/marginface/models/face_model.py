@@ -35,8 +35,7 @@ class FaceModel(nn.Module):
 
     On a CPU, `embed` does not run the backbone itself but a copy with folded BN (runtime `torch`), or a graph made from
     that (`onnxruntime`, `openvino`). `eager` runs the backbone as it is. `auto` is `torch`, and for jobs of thousands
-    of images that were announced by `expect`, OpenVINO or onnxruntime if one is installed. On other devices the
-    backbone runs as it is.
+    of images that were announced by `expect`, OpenVINO if it is installed. On other devices the backbone runs as it is.
     """
 
     def __init__(

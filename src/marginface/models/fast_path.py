@@ -28,7 +28,7 @@ Run = Callable[[Tensor], Tensor]
 """From normalised images (B, 3, S, S) to embeddings (B, D) float32."""
 
 MANY_IMAGES = 5_000
-"""From which on `auto` converts for OpenVINO or onnxruntime: that takes tens of seconds, and a MobileFaceNet needs
+"""From which on `auto` converts for OpenVINO: that takes tens of seconds, and a MobileFaceNet needs
 thousands of images to earn them back (docs/results/export.md)."""
 
 
@@ -36,8 +36,8 @@ def chosen_runtime(runtime: Runtime, *, num_images: int) -> Runtime:
     """Return what `auto` means for a job of so many images on this machine; anything else as it is."""
     if runtime != "auto":
         return runtime
-    installed = [name for name in ENGINES if is_installed(name) and is_installed("onnxscript")]
-    return installed[0] if installed and num_images >= MANY_IMAGES else "torch"  # type: ignore[return-value]
+    converts = num_images >= MANY_IMAGES and is_installed("openvino") and is_installed("onnxscript")
+    return "openvino" if converts else "torch"  # onnxruntime was slower than torch where it was measured
 
 
 class FastPath:
