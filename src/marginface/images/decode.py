@@ -6,7 +6,7 @@ truncated stream in words; everything else goes through OpenCV. What both paths 
 - grey is repeated over the three channels; CMYK is converted by the decoder; 16 bits a channel are scaled to 8;
 - alpha is dropped, as OpenCV and PIL do: pixels behind a transparent area count as they are stored;
 - an EXIF orientation is ignored: crops are stored upright, and one decoder obeying it while the other does not would
-  turn the same person differently from file to file.
+  turn the same person differently from file to file. (A TIFF's is obeyed by OpenCV, whatever it is told.)
 """
 
 from __future__ import annotations
