@@ -23,7 +23,7 @@ from marginface.evaluation.run import Evaluation, EvaluationConfig, evaluate
 from marginface.loading.dataset import FaceDataset
 from marginface.loading.loader import sequential_batches
 from marginface.models.drift import MAX_DRIFT, cosine_drift
-from marginface.models.exporting.export import ExportConfig, export_model, read_back
+from marginface.models.exporting.export import ExportConfig, check_suffix, export_model, read_back
 from marginface.models.exporting.files import XML
 from marginface.models.face_model import FaceModel
 from marginface.protocols import CsvConfig, GeneratedConfig, LfwConfig
@@ -176,6 +176,7 @@ def _calibration_batches(source: RecordSource, *, size: int) -> list[torch.Tenso
 
 
 def _check_place(path: Path, config: ExportConfig) -> None:
+    check_suffix(path, config)
     if path.is_dir() and not (config.to == "openvino" and ((path / XML).is_file() or not any(path.iterdir()))):
         raise InputError(f"{path}: this folder holds other things and will not be overwritten; choose another place.")
     if path.is_file() and config.to == "openvino":

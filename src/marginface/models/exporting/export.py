@@ -75,9 +75,7 @@ def export_model(
     """
     if isinstance(model, ExportedModel):
         raise InputError(f"{model.name}: this is an exported graph already; give the model folder that it came from.")
-    suffix = SUFFIX[config.to]
-    if suffix and path.suffix != suffix:
-        raise InputError(f"{path}: --to {config.to} writes a file whose name ends in {suffix}.")
+    check_suffix(path, config)
     contract = model.contract
     with evaluating(model.backbone):
         pixels = torch.zeros(1, 3, contract.input_size, contract.input_size)
@@ -95,6 +93,13 @@ def export_model(
         fingerprint = hashlib.sha256(graph.SerializeToString()).hexdigest()[:16]
     write = write_onnx if config.to == "onnx" else write_openvino
     write(graph, _description(model, config, fingerprint), path)
+
+
+def check_suffix(path: Path, config: ExportConfig) -> None:
+    """Raise InputError unless the name of `path` is one that is known again when it is loaded."""
+    suffix = SUFFIX[config.to]
+    if suffix and path.suffix != suffix:
+        raise InputError(f"{path}: --to {config.to} writes a file whose name ends in {suffix}.")
 
 
 def read_back(path: Path, config: ExportConfig, *, runtime: Runtime = "auto") -> ExportedModel:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,9 @@ def write_openvino(model: Any, description: GraphDescription, folder: Path) -> N
 
 def write_torch(program: torch.export.ExportedProgram, description: GraphDescription, path: Path) -> None:
     """Write a torch program with its description."""
-    torch.export.save(program, path, extra_files={"description.json": description.to_json()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of weights that share memory with the backbone's
+        torch.export.save(program, path, extra_files={"description.json": description.to_json()})
 
 
 def _properties(description: GraphDescription) -> dict[str, str]:
