@@ -9,6 +9,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
+def has_other_ranks() -> bool:
+    """Return whether this process works together with others."""
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
 def sum_over_ranks(values: Tensor) -> Tensor:
     """Return the elementwise sum of `values` over all ranks; the tensor itself where there is one rank."""
     if not dist.is_initialized():

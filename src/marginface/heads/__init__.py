@@ -6,6 +6,7 @@
 from marginface.heads.centre_update import CentreUpdate
 from marginface.heads.dense import DenseHeadConfig
 from marginface.heads.head import Head, HeadConfig, HeadOutput
+from marginface.heads.head_per_source import HeadOfSource, HeadPerSource, heads_of
 from marginface.heads.margin_head import MarginHead
 from marginface.heads.sampled import SampledHead, SampledHeadConfig
 from marginface.heads.settings import HeadSettings, SpheresConfig
@@ -23,11 +24,14 @@ __all__ = [
     "DenseHeadConfig",
     "Head",
     "HeadConfig",
+    "HeadOfSource",
     "HeadOutput",
+    "HeadPerSource",
     "HeadSettings",
     "MarginHead",
     "SampledHead",
     "SampledHeadConfig",
     "ShardedHeadConfig",
     "SpheresConfig",
+    "heads_of",
 ]

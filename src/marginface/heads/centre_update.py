@@ -88,6 +88,15 @@ class CentreUpdate(nn.Module):
         self._held_all = None
         self.num_steps += 1
 
+    def release(self, centres: Tensor) -> None:
+        """End a batch whose last part has nothing for this head: move by what was held of the others, if anything."""
+        if self.hold:
+            return
+        if self._held_all is not None:
+            self.rule.move_(centres, self._held_all, self._state(), lr=self.lr, step=self._step())
+        if self._held_all is not None or self._held_rows:
+            self.finish(centres)
+
     def extra_repr(self) -> str:
         """Return the settings for printing."""
         return str(self.rule)

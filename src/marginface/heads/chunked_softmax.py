@@ -98,7 +98,7 @@ class ChunkedSoftmax:
         """
         self.unit_GD, self.rows, self.geometry, self.exchange = unit_GD, rows, geometry, exchange
         self.workspace, self.store = workspace, store
-        centres_per_chunk = max(FEWEST_PER_CHUNK, ENTRIES_PER_CHUNK // unit_GD.shape[0])
+        centres_per_chunk = max(FEWEST_PER_CHUNK, ENTRIES_PER_CHUNK // max(unit_GD.shape[0], 1))
         classes_per_chunk = max(1, centres_per_chunk // geometry.sub_centres)
         self.chunks = _chunks(rows.num_classes, labels_M, mine_M, classes_per_chunk)
         self.target_cos_NB = unit_GD.new_zeros(0)

@@ -5,6 +5,7 @@ Letters: B batch, C classes, D embedding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
+from marginface.distributed import has_other_ranks
 from marginface.errors import InputError, WorkError
 from marginface.margins import Margin, MarginConfig
 
@@ -72,14 +74,24 @@ class Head(nn.Module):
         """Whether backward moves the class centres, so that no optimiser may."""
         return False
 
+    def copied_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what every rank has a copy of: its gradients have to be summed over ranks."""
+        for parameter in self.parameters():
+            if not (self.is_sharded and parameter is self.class_centres):
+                yield parameter
+
     def forward(self, embeddings_BD: Tensor, labels_B: Tensor) -> HeadOutput:
         """Return the loss of a batch and what the log wants.
 
         Args:
-            embeddings_BD: (B, D) of any floating dtype, not normalised; everything inside is float32 at least.
+            embeddings_BD: (B, D) of any floating dtype, not normalised; everything inside is float32 at least. With
+                several ranks B may be 0 on some of them.
             labels_B: (B,) integers in 0..C-1.
         """
         raise NotImplementedError
+
+    def leave_out(self) -> None:
+        """Let a batch pass that has no row for this head, on any rank. What it holds of earlier parts is not lost."""
 
     def extra_repr(self) -> str:
         """Return the settings for printing."""
@@ -113,7 +125,8 @@ def check_batch(embeddings_BD: Tensor, labels_B: Tensor, *, num_classes: int, em
     """Refuse a batch that the head cannot take, in words; costs two reductions over B numbers.
 
     Raises:
-        InputError: shapes or dtypes that do not fit, an empty batch, a label outside 0..C-1.
+        InputError: shapes or dtypes that do not fit, a batch that is empty where no other rank could have rows, a label
+            outside 0..C-1.
     """
     if embeddings_BD.ndim != 2 or embeddings_BD.shape[1] != embedding_dim:
         raise InputError(
@@ -125,12 +138,15 @@ def check_batch(embeddings_BD: Tensor, labels_B: Tensor, *, num_classes: int, em
             f"labels have shape {tuple(labels_B.shape)} beside {embeddings_BD.shape[0]} embeddings; "
             "give one label a row."
         )
-    if labels_B.numel() == 0:
+    is_empty = labels_B.numel() == 0
+    if is_empty and not has_other_ranks():
         raise InputError("the batch is empty; give at least one embedding.")
     if not embeddings_BD.dtype.is_floating_point:
         raise InputError(f"embeddings are {embeddings_BD.dtype}; give floating point numbers.")
     if labels_B.dtype.is_floating_point or labels_B.dtype.is_complex or labels_B.dtype == torch.bool:
         raise InputError(f"labels are {labels_B.dtype}; give integers in 0..{num_classes - 1}.")
+    if is_empty:
+        return
     lowest, highest = (int(x) for x in labels_B.aminmax())
     if lowest < 0 or highest >= num_classes:
         label = lowest if lowest < 0 else highest

@@ -107,11 +107,17 @@ class MarginHead(Head):
         self.update = CentreUpdate(rule, self.class_centres)
         return self.update
 
+    def leave_out(self) -> None:
+        """Let a batch pass that has no row for this head, on any rank; held gradients move the centres if it is due."""
+        if self.update is not None:
+            self.update.release(local_centres(self.class_centres.detach()))
+
     def forward(self, embeddings_BD: Tensor, labels_B: Tensor) -> HeadOutput:
         """Return the loss of a batch and what the log wants.
 
         Args:
-            embeddings_BD: (B, D) of any floating dtype, not normalised.
+            embeddings_BD: (B, D) of any floating dtype, not normalised. With several ranks B may be 0 on some: they
+                have to call all the same.
             labels_B: (B,) integers in 0..C-1.
 
         Raises:
@@ -128,6 +134,8 @@ class MarginHead(Head):
         unit_BD, norm_B = self._unit(embeddings_BD)
         check_finite(norm_B)
         exchange = self._exchange(labels_B)
+        if self.is_sharded and not exchange.num_global_rows:
+            raise InputError("the batch is empty on every rank; give at least one embedding.")
         softmax, centres = self._softmax(embeddings_BD, unit_BD, labels_B, exchange)
         target_NB, handle_NB = softmax.targets(unit_BD, centres)
         scales, penalised_NB = self._penalise(softmax, target_NB, handle_NB, norm_B)
@@ -264,5 +272,5 @@ def _reweigh_of(margin: Margin, penalised_G: Tensor, first: Reweigh | None) -> R
 
 def _global_mean(sample_loss_B: Tensor, exchange: RowExchange) -> Tensor:
     """Return the mean over the rows of all ranks; gradients reach this rank's rows, which are all that it can reach."""
-    own = sample_loss_B.sum() / exchange.num_global_rows
+    own = sample_loss_B.sum() / max(exchange.num_global_rows, 1)
     return own + (exchange.sum(own.detach().clone()) - own.detach()) if exchange.num_ranks > 1 else own
