@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -14,7 +13,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from marginface.config import to_yaml
 from marginface.distributed import Ranks
 from marginface.errors import InputError
-from marginface.heads import CentreUpdate, MarginHead
+from marginface.heads import CentreUpdate, MarginHead, heads_of
 from marginface.images.normalize import InputContract
 from marginface.loading.dataset import FaceDataset
 from marginface.loading.sampler import Batches
@@ -25,7 +24,8 @@ from marginface.records.record import RecordSource
 from marginface.training.config import TrainConfig
 from marginface.training.parallel import spread_backbone
 from marginface.training.precision import build_scaler
-from marginface.training.progress import Progress
+from marginface.training.progress import Progress, Window
+from marginface.training.sources import build_heads
 from marginface.training.start import freeze, inherited_card, read_start, teacher_of
 from marginface.training.task import MarginTask
 
@@ -43,14 +43,14 @@ class TrainingRun:
     forward_backbone: nn.Module
     """The backbone itself, or its DDP wrapper."""
     optimizer: torch.optim.Optimizer
-    centre_update: CentreUpdate | None
-    """Moves the class centres in backward, where the head does that itself; then the optimiser has only the rest."""
+    centre_updates: tuple[CentreUpdate, ...]
+    """Move the class centres in backward, where heads do that themselves; then the optimiser has only the rest."""
     scaler: torch.amp.GradScaler
     ema: Ema | None
     total_steps: int
     data_fingerprint: str
     card: ModelCard
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress
     start_fingerprint: str = ""
     """Of the model that training began with; empty where it began at random."""
     teacher: nn.Module | None = None
@@ -75,17 +75,13 @@ def build_run(
         backbone.load_state_dict(start.backbone.state_dict())
         freeze(backbone, config.start, input_size=config.data.input_size)
     backbone.to(ranks.device)
-    head = config.head.build(
-        num_classes=len(records.identities),
-        embedding_dim=config.backbone.embedding_dim,
-        seed=config.seed,
-        mesh=ranks.mesh,
-    ).to(ranks.device)
-    if config.start is not None and config.start.head != "random" and not isinstance(head, MarginHead):
+    head = build_heads(config, records, ranks.mesh).to(ranks.device)
+    heads = [part.head for part in heads_of(head)]
+    margin_heads = [one for one in heads if isinstance(one, MarginHead)]
+    if config.start is not None and config.start.head != "random" and len(margin_heads) < len(heads):
         raise InputError(f"start.head: a head of kind {config.head.kind} can begin at random only; set it to that.")
-    centre_update = None
-    if config.head.wants_fused_update:
-        centre_update = cast(MarginHead, head).fuse_update(config.optim.centre_rule())
+    fused = margin_heads if config.head.wants_fused_update else []
+    centre_updates = tuple(one.fuse_update(config.optim.centre_rule()) for one in fused)
     forward_backbone = spread_backbone(backbone, config, ranks)  # before anything that holds its parameters
     task = MarginTask(backbone, head)
     groups = build_param_groups(
@@ -96,7 +92,7 @@ def build_run(
         weight_decay=config.optim.weight_decay,
         head_lr_factor=config.optim.head_lr_factor,
         head_weight_decay=config.optim.head_weight_decay,
-        left_out=[head.class_centres] if head.moves_itself else [],
+        left_out=[one.class_centres for one in heads if one.moves_itself],
     )
     if not groups:
         raise InputError(
@@ -128,12 +124,13 @@ def build_run(
         task=task,
         forward_backbone=forward_backbone,
         optimizer=optimizer,
-        centre_update=centre_update,
+        centre_updates=centre_updates,
         scaler=build_scaler(config.precision, ranks.device),
         ema=config.ema.build(backbone) if config.ema else None,
         total_steps=config.total_steps(batches.steps_per_epoch),
         data_fingerprint=fingerprint_of(records),
         card=inherited_card(card, start) if start else card,
+        progress=Progress(window=Window.empty(part.name for part in task.heads if part.name)),
         start_fingerprint=start.fingerprint if start else "",
         teacher=teacher_of(start).to(ranks.device) if start and config.start and config.start.distillation else None,
     )
@@ -157,9 +154,10 @@ def _fill_optimizer_state(task: MarginTask, optimizer: torch.optim.Optimizer) ->
 
 
 def _card(config: TrainConfig, records: RecordSource, name: str, command: str) -> ModelCard:
+    margin = config.head.margin.kind + (", a head for each source" if config.head_per_source else "")
     return ModelCard(
         name=name,
-        description=f"{config.backbone.kind}, margin {config.head.margin.kind}, {config.data.input_size} pixels.",
+        description=f"{config.backbone.kind}, margin {margin}, {config.data.input_size} pixels.",
         training_data=f"{len(records):,} images of {len(records.identities):,} people from {records.location}",
         licence="Not stated. The terms of the training data bind the weights too.",
         provenance=Provenance(

@@ -154,6 +154,9 @@ class TrainConfig:
     data: DataConfig
     backbone: Annotated[BackboneConfig, by_kind("backbone", BACKBONES)]
     head: Annotated[HeadConfig, by_kind("head", HEADS)]
+    head_per_source: bool = False
+    """Give each of several sources a head of its own, with its own centres; the loss of an image is that of its
+    source's head. For sources that share people under other names. false has one head over the people of all."""
     optim: Annotated[OptimizerConfig, by_kind("optimizer", OPTIMIZERS)]
     schedule: Annotated[ScheduleConfig, by_kind("schedule", SCHEDULES)]
     epochs: float
@@ -189,6 +192,16 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
+        if self.head_per_source and not self.data.more_sources:
+            raise ValueError(
+                "head_per_source: there is one source, whose head is the only one; name others in data.more_sources, "
+                "or set it to false."
+            )
+        if self.head_per_source and self.start is not None and self.start.head not in ("class_means", "random"):
+            raise ValueError(
+                f"start.head: {self.start.head} is one head, and with head_per_source there are several; give "
+                "class_means or random."
+            )
         if self.epochs <= 0:
             raise ValueError(f"epochs is {self.epochs}; give more than 0.")
         if self.evaluate_every_epochs <= 0:

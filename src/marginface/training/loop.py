@@ -167,6 +167,7 @@ def _note_step(run: TrainingRun, numbers: StepNumbers, step: int) -> None:
         target_cos=numbers.target_cos,
         grad_norm=numbers.grad_norm,
         broken=numbers.broken,
+        sources=numbers.sources,
     )
     run.progress = replace(run.progress, step=step + 1, window=window)
 
@@ -179,7 +180,7 @@ def _log_window(run: TrainingRun, voices: Voices, *, seconds: float) -> dict[str
         "lr": learning_rate(run, step - 1),
         "images_per_second": round(window.images / max(seconds, 1e-9), 1),
     }
-    run.progress = replace(run.progress, window=Window())
+    run.progress = replace(run.progress, window=Window.empty(window.sources))
     if voices.lines:
         voices.lines.write("step", step=step, **numbers)
     if voices.tensorboard:

@@ -103,7 +103,8 @@ def open_existing(path: Path, config: TrainConfig) -> RunFolder:
     folder = RunFolder(path)
     if not folder.recipe.is_file():
         raise InputError(f"{path}: there is no run to resume here; leave out --resume to start one.")
-    before, now = _flat(recipes.read_recipe(folder.recipe)), _flat(recipes.dump(config))
+    earlier = recipes.load(TrainConfig, recipes.read_recipe(folder.recipe))  # with settings that are newer than the run
+    before, now = _flat(recipes.dump(earlier)), _flat(recipes.dump(config))
     changed = sorted(
         key
         for key in before.keys() | now.keys()

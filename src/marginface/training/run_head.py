@@ -17,17 +17,19 @@ from marginface.training import checkpoint as checkpoints
 from marginface.training.build import fingerprint_of
 from marginface.training.config import TrainConfig
 from marginface.training.run_folder import RunFolder
+from marginface.training.sources import build_head, plan_heads, plan_named
 
 
-def head_of_run(folder: str | Path, *, step: int | None = None) -> StoredHead:
+def head_of_run(folder: str | Path, *, step: int | None = None, name: str | None = None) -> StoredHead:
     """Return the head as a checkpoint of a run holds it, whole, whatever number of ranks wrote it.
 
     Args:
         folder: a run folder; the data that its recipe names must still be there, for the names of the people.
         step: of the checkpoint; None takes the newest.
+        name: of the head where there is one for each source: the number of the source, as text.
 
     Raises:
-        InputError: no run, no such checkpoint, a damaged one, or data that has changed since.
+        InputError: no run, no such checkpoint, a damaged one, data that has changed since, or no head of that name.
     """
     run = RunFolder(Path(folder))
     if not run.recipe.is_file():
@@ -39,19 +41,19 @@ def head_of_run(folder: str | Path, *, step: int | None = None) -> StoredHead:
         there = f"; there are those of steps {', '.join(map(str, steps))}" if steps else ""
         raise InputError(f"{folder}: there is no {wanted}{there}.")
     records = config.data.open()
-    identities = tuple(records.identities)
-    head = config.head.build(num_classes=len(identities), embedding_dim=config.backbone.embedding_dim, seed=config.seed)
+    plan = plan_named(plan_heads(config, records), name, where=str(folder))
+    head = build_head(plan, config)
     if not isinstance(head, MarginHead):
         raise InputError(f"{folder}: a head of kind {config.head.kind} cannot be read from a checkpoint.")
-    weights = {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
+    weights = {f"{plan.prefix}{key}": tensor for key, tensor in head.state_dict().items()}
     state = {"weights": weights, "data_fingerprint": ""}
     checkpoints.load_checkpoint(state, checkpoints.path_of(run.checkpoints, max(steps) if step is None else step))
     if state["data_fingerprint"] != fingerprint_of(records):
         raise InputError(f"{folder}: {records.location} has changed since (images or people), so its names do not fit.")
-    return StoredHead(head, config.head, identities)
+    return StoredHead(head, config.head, tuple(plan.records.identities))
 
 
-def templates_of_run(folder: str | Path, *, step: int | None = None) -> EmbeddingTable:
+def templates_of_run(folder: str | Path, *, step: int | None = None, name: str | None = None) -> EmbeddingTable:
     """Return one vector of length 1 a person of the training data: the head's class centres, as an embedding table.
 
     They live in the space of the run's last model, whose fingerprint the table bears; give `step` only to look at
@@ -60,7 +62,7 @@ def templates_of_run(folder: str | Path, *, step: int | None = None) -> Embeddin
     Raises:
         InputError: as `head_of_run`; a head with sub-centres.
     """
-    stored = head_of_run(folder, step=step)
+    stored = head_of_run(folder, step=step, name=name)
     assert isinstance(stored.head, MarginHead)
     vectors = class_templates(stored.head).numpy().astype(np.float32)
     model = load_model(RunFolder(Path(folder)).model)
@@ -71,5 +73,5 @@ def templates_of_run(folder: str | Path, *, step: int | None = None) -> Embeddin
         labels=np.arange(len(vectors), dtype=np.int64),
         identities=stored.identities,
         fingerprint=model.fingerprint,
-        meta={"source": f"class centres of {folder}", "step": step},
+        meta={"source": f"class centres of {folder}", "step": step} | ({"head": name} if name else {}),
     )

@@ -25,15 +25,15 @@ def start_head(run: TrainingRun, begin: str) -> None:
     """
     if begin == "random":
         return
-    head = run.task.head
-    assert isinstance(head, MarginHead)  # build_run refuses others
     if begin == "class_means":
-        _at_class_means(run, head)
-    else:
-        _at_stored_head(run, head, begin)
+        _at_class_means(run)
+        return
+    (only,) = run.task.heads  # the recipe refuses others
+    assert isinstance(only.head, MarginHead)  # build_run refuses others
+    _at_stored_head(run, only.head, begin)
 
 
-def _at_class_means(run: TrainingRun, head: MarginHead) -> None:
+def _at_class_means(run: TrainingRun) -> None:
     """Images are not augmented and the network is in evaluation mode."""
     records, data = run.dataset.records, run.config.data
     logger.info("class means of %s images", f"{len(records):,}")
@@ -47,7 +47,11 @@ def _at_class_means(run: TrainingRun, head: MarginHead) -> None:
         ranks=run.ranks,
     )
     device = run.ranks.device
-    start_from_class_means(head, torch.from_numpy(table.vectors).to(device), torch.from_numpy(table.labels).to(device))
+    vectors, labels = torch.from_numpy(table.vectors).to(device), torch.from_numpy(table.labels).to(device)
+    for part in run.task.heads:
+        assert isinstance(part.head, MarginHead)  # build_run refuses others
+        own = part.rows_of(labels)
+        start_from_class_means(part.head, vectors[own], labels[own] - part.first_label)
 
 
 def _at_stored_head(run: TrainingRun, head: MarginHead, folder: str) -> None:

@@ -13,7 +13,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from marginface.distributed import share_from_first
 from marginface.errors import InputError
 from marginface.training.build import TrainingRun
-from marginface.training.progress import Best, Progress, Window
+from marginface.training.progress import Best, Progress, SourceSums, Window
 
 
 def share_statistics(run: TrainingRun) -> None:
@@ -67,4 +67,5 @@ def restore(run: TrainingRun, state: dict[str, Any]) -> None:
     if run.ema:
         run.ema.load_state_dict(state["ema"])
     kept = state["progress"]
-    run.progress = Progress(kept["step"], Window(**kept["window"]), Best(**kept["best"]))
+    sources = {name: SourceSums(**sums) for name, sums in kept["window"]["sources"].items()}
+    run.progress = Progress(kept["step"], Window(**kept["window"] | {"sources": sources}), Best(**kept["best"]))

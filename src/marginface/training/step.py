@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from marginface.optim import clip_gradients
 from marginface.training.build import TrainingRun
 from marginface.training.parallel import gradients_leave
 from marginface.training.precision import autocast
+from marginface.training.progress import SourceSums
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class StepNumbers:
     """Sum of the cosines to the true class, before the margin."""
     grad_norm: float
     broken: int
+    sources: dict[str, SourceSums]
+    """By the name of the source, where each has a head of its own."""
 
 
 def learning_rate(run: TrainingRun, step: int) -> float:
@@ -65,21 +69,21 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     if min(shares) == 0:
         rank = shares.index(0)
         raise WorkError(f"step {step + 1}: every image of rank {rank} is broken; {'; '.join(batch.broken[:3])}")
-    sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, norm, target cosine
+    sums = torch.zeros(len(run.task.heads), 4, dtype=torch.float64, device=device)
     parts = _parts(len(labels), min(run.config.accumulation_steps, *shares))  # as many on every rank: they meet in each
     try:
         for i, part in enumerate(parts):
             is_last = i == len(parts) - 1
-            if run.centre_update:
-                run.centre_update.hold = not is_last
+            for update in run.centre_updates:
+                update.hold = not is_last
             with gradients_leave(run.forward_backbone, now=is_last):
                 sums += _backward(run, images[part], labels[part], num_global)
     except WorkError as error:  # the head met an embedding that is not finite
         raise _not_finite(run, batch, step, "embedding", keep_bad_batch_in) from error
-    head = run.task.head
-    sum_gradients(p for p in head.parameters() if not (head.is_sharded and p is head.class_centres))
-    sums = sum_over_ranks(sums)
-    loss = float(sums[0].item())
+    for own in run.task.heads:
+        sum_gradients(own.head.copied_parameters())
+    of_heads = [HeadSums(*row) for row in sum_over_ranks(sums).tolist()]
+    loss = sum(of_head.loss for of_head in of_heads) / num_global
     if not math.isfinite(loss):
         raise _not_finite(run, batch, step, "loss", keep_bad_batch_in)
 
@@ -93,7 +97,19 @@ def train_step(run: TrainingRun, batch: FaceBatch, step: int, *, keep_bad_batch_
     run.scaler.update()
     if run.ema:
         run.ema.update(run.task.backbone, step)
-    return StepNumbers(num_global, loss, float(sums[1].item()), float(sums[2].item()), grad_norm, num_broken)
+    return StepNumbers(
+        images=num_global,
+        loss=loss,
+        norm=sum(of_head.norm for of_head in of_heads),
+        target_cos=sum(of_head.target_cos for of_head in of_heads),
+        grad_norm=grad_norm,
+        broken=num_broken,
+        sources={
+            own.name: SourceSums(int(of_head.images), of_head.loss, of_head.target_cos)
+            for own, of_head in zip(run.task.heads, of_heads, strict=True)
+            if own.name
+        },
+    )
 
 
 def embed(run: TrainingRun, images: Tensor) -> Tensor:
@@ -105,27 +121,38 @@ def embed(run: TrainingRun, images: Tensor) -> Tensor:
     return embeddings
 
 
+class HeadSums(NamedTuple):
+    """Sums over the images of one head."""
+
+    loss: float
+    norm: float
+    target_cos: float
+    images: float
+
+
 def _backward(run: TrainingRun, images: Tensor, labels: Tensor, num_global: int) -> Tensor:
+    """Add the gradients of a part of the batch; return the `HeadSums` of this rank, a row for each head."""
     embeddings = embed(run, images)
     output = run.task.loss(embeddings, labels)
     # The head's mean is over this part, of this rank or of all; the shares add up to the mean of the global batch.
     share = output.loss * (output.num_rows / num_global)
-    loss = output.sample_loss_B.double().sum() / num_global
+    loss_B = output.sample_loss_B.double()
     if run.teacher is not None:
-        drift = _drift(run, images, embeddings) / num_global
-        share, loss = share + drift, loss + drift.detach().double()
+        drift_B = _drift(run, images, embeddings)
+        share, loss_B = share + drift_B.sum() / num_global, loss_B + drift_B.detach().double()
     run.scaler.scale(share).backward()
-    return torch.stack([loss, output.norm_B.double().sum(), output.target_cos_B.double().sum()])
+    numbers_B4 = torch.stack([loss_B, output.norm_B.double(), output.target_cos_B.double(), torch.ones_like(loss_B)], 1)
+    return torch.stack([numbers_B4[part.rows_of(labels)].sum(dim=0) for part in run.task.heads])
 
 
 def _drift(run: TrainingRun, images: Tensor, embeddings: Tensor) -> Tensor:
-    """Return the recipe's distillation times (1 - cosine to the starting model's embedding), summed over the images."""
+    """Return the recipe's distillation times (1 - cosine to the starting model's embedding) of each image, (B,)."""
     assert run.teacher is not None
     assert run.config.start is not None
     with torch.no_grad(), autocast(run.config.precision, run.ranks.device):
         before = run.teacher(normalize(images, run.contract, channels_last=True))
     cos_B = torch.nn.functional.cosine_similarity(embeddings.float(), before.float())
-    return run.config.start.distillation * (1.0 - cos_B).sum()
+    return run.config.start.distillation * (1.0 - cos_B)
 
 
 def _set_rates(run: TrainingRun, step: int) -> None:
@@ -133,9 +160,9 @@ def _set_rates(run: TrainingRun, step: int) -> None:
     rate = learning_rate(run, step)
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group["lr_factor"]
-    if run.centre_update:
-        run.centre_update.lr = rate * run.config.optim.head_lr_factor
-        run.centre_update.grad_scale = run.scaler.get_scale()
+    for update in run.centre_updates:
+        update.lr = rate * run.config.optim.head_lr_factor
+        update.grad_scale = run.scaler.get_scale()
 
 
 def _shares(run: TrainingRun, batch: FaceBatch) -> tuple[list[int], int]:

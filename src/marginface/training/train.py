@@ -18,6 +18,7 @@ from marginface.training.config import TrainConfig
 from marginface.training.loop import run_training
 from marginface.training.precision import refuse_slow_precision
 from marginface.training.run_folder import RunFolder, open_existing, open_new, write_json
+from marginface.training.sources import plan_heads
 from marginface.training.step import learning_rate
 from marginface.training.warm_start import refuse_warm_start
 
@@ -52,6 +53,7 @@ def open_training_records(config: TrainConfig, *, world_size: int) -> RecordSour
     """Return the records of `config`, after everything that can be checked without building a network."""
     records = config.data.open()
     require_trainable(records)
+    plan_heads(config, records)
     share = config.data.batch_size / (world_size * config.accumulation_steps)
     if share < 2:
         raise InputError(

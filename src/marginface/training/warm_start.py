@@ -51,10 +51,15 @@ def warm_start(run: TrainingRun) -> None:
         reuse_memory=True,
     )
     norms: list[Tensor] = []
+    labels: list[Tensor] = []
     with batches, on_copies_of_buffers(run.task.backbone):
         for step, batch in enumerate(batches):
             seed_dropout(run, step)
             norms.append(embed(run, batch.images.to(run.ranks.device)).float().norm(dim=1))
-    for margin in run.task.head.modules():  # one a sphere
-        if isinstance(margin, FollowsNorms):
-            margin.warm_start(torch.cat(norms))
+            labels.append(batch.labels.to(run.ranks.device, copy=True))
+    all_norms, all_labels = torch.cat(norms), torch.cat(labels)
+    for part in run.task.heads:
+        own_norms = all_norms[part.rows_of(all_labels)]
+        for margin in part.head.modules():  # one a sphere
+            if isinstance(margin, FollowsNorms):
+                margin.warm_start(own_norms)
