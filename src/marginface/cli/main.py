@@ -20,6 +20,7 @@ VERBS = {
         "marginface.cli.evaluate",
         "judge a model on pairs, templates or searches of faces and write a report",
     ),
+    "report": ("marginface.cli.report", "a page on scores in files, or a report's page again from its JSON record"),
     "calibrate": ("marginface.cli.calibrate", "measure thresholds for false match rates, kept in the model's card"),
     "quality": ("marginface.cli.quality", "score the quality of face images, and say what each score is worth"),
     "protocols": ("marginface.cli.protocols", "list what models can be judged on, and the settings of each protocol"),
@@ -59,6 +60,10 @@ VERBS = {
     "gallery reembed": ("marginface.cli.gallery_reembed", "make a gallery of another model from kept crops"),
     "gallery index": ("marginface.cli.gallery_index", "build an approximate index and measure what it misses"),
     "search": ("marginface.cli.search", "say who of a gallery is on photographs"),
+    "serve": ("marginface.cli.serve", "serve a gallery over HTTP, with a page for people"),
+    "keys create": ("marginface.cli.keys_create", "make an API key for a service"),
+    "keys list": ("marginface.cli.keys_list", "list the API keys of a service"),
+    "keys revoke": ("marginface.cli.keys_revoke", "end an API key of a service"),
     "doctor": ("marginface.cli.doctor", "say what will be used on this machine, and why"),
 }
 
