@@ -50,6 +50,20 @@ CASES: dict[str, dict[str, Any]] = {
     "fused-adamw": {"margin": ADAFACE, "head": FUSED, "optim": {"kind": "adamw", "lr": 1e-3}},
     "sampled": {"margin": MAGFACE, "head": SAMPLED},
     "sampled-accumulated": {"margin": MAGFACE, "head": SAMPLED, "accumulation_steps": 2},
+    "sources": {"margin": MAGFACE, "head_per_source": True},
+    "sources-sharded-warm-started": {
+        "margin": ADAFACE,
+        "head": SHARDED,
+        "head_per_source": True,
+        "norm_warm_start_images": 36,
+    },
+    "sources-fused-accumulated": {
+        "margin": MAGFACE,
+        "head": FUSED,
+        "head_per_source": True,
+        "accumulation_steps": 2,
+    },
+    "sources-sampled": {"margin": MAGFACE, "head": SAMPLED, "head_per_source": True},
     "sampled-decayed-clipped": {"margin": MAGFACE, "head": SAMPLED | {"unsampled": "decayed"}, "clip_norm": 0.05},
 }
 SPREADS = ("ddp", "fsdp")
@@ -59,9 +73,10 @@ STEPS = 3
 def _recipe(
     faces: str, *, margin: dict[str, Any], head: dict[str, Any] = DENSE, spread: str = "ddp", **changes: Any
 ) -> Any:
+    more = [f"{faces}-few"] if changes.get("head_per_source") else []
     recipe = tiny_recipe(
         faces,
-        data={"source": faces, "input_size": 32, "batch_size": 12, "num_workers": 0},
+        data={"source": faces, "more_sources": more, "input_size": 32, "batch_size": 12, "num_workers": 0},
         backbone={"kind": KIND, "embedding_dim": 16, "num_blocks": 2},
         head=head | {"scale": 16, "margin": margin},
         distributed={"backbone": spread},
@@ -86,6 +101,7 @@ def _train(config: TrainConfig) -> dict[str, Any]:
         "norm": [s.norm for s in steps],
         "target_cos": [s.target_cos for s in steps],
         "grad_norm": [s.grad_norm for s in steps],
+        "of sources": [[s.images, s.loss, s.target_cos] for step in steps for s in step.sources.values()],
         **{f"head.{name}": whole(tensor) for name, tensor in run.task.head.state_dict().items()},
         **{f"backbone.{name}": tensor for name, tensor in _backbone_of(run).items()},
     }
@@ -102,6 +118,7 @@ def _train_all(configs: dict[str, TrainConfig]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("exact")  # 7 people: no number of ranks here divides the classes
+    write_faces(folder / "faces-few", num_identities=3, images_per_identity=2, size=32)  # so that parts have none
     return f"folder:{write_faces(folder / 'faces', num_identities=7, images_per_identity=6, size=32)}"
 
 

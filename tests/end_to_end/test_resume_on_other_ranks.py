@@ -24,6 +24,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "dense": {"head": {"kind": "dense"}},
     "fused": {"head": {"kind": "sharded", "fused_update": True}, "optim": {"kind": "adamw", "lr": 0.001}},
     "sampled": {"head": {"kind": "sampled", "rate": 1.0}},
+    "sources": {"head": {"kind": "sharded", "fused_update": True}, "head_per_source": True},
     "fsdp": {"head": {"kind": "sharded"}, "distributed": {"backbone": "fsdp"}},
 }
 
@@ -31,10 +32,12 @@ HEADS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", HEADS)
 def test_two_then_three_then_one_rank_end_as_one_process_does(name: str, tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", num_identities=7, images_per_identity=6, size=32)
+    write_faces(tmp_path / "few", num_identities=3, images_per_identity=2, size=32)
     source = f"folder:{faces}"
+    more = [f"folder:{tmp_path / 'few'}"] if HEADS[name].get("head_per_source") else []
     recipe = tiny_recipe(
         source,
-        data={"source": source, "input_size": 32, "batch_size": 12, "num_workers": 0},
+        data={"source": source, "more_sources": more, "input_size": 32, "batch_size": 12, "num_workers": 0},
         backbone={"kind": KIND, "embedding_dim": 16, "num_blocks": 1},
         optim={"kind": "sgd", "lr": 0.01},
         ema={"decay": 0.5},
