@@ -50,14 +50,14 @@ def ways_of(kind: str, images: Tensor, without: list[str]) -> dict[str, Way]:
     if not is_installed("onnxscript"):
         print(f"{kind}: onnxruntime and OpenVINO are left out; pip install 'marginface[onnx,openvino]'")
         return ways
-    graphs = {"": onnx_graph(folded, images[:2])}
-    if "int8" not in without and is_installed("onnxruntime"):
-        graphs[" int8"] = quantised(graphs[""], [images[:8].numpy()])
-    for suffix, graph in graphs.items():
-        content = graph.SerializeToString()
-        for name, make in ENGINES.items():
-            if is_installed(name):
-                ways[name + suffix] = one_pass(make(content), images.numpy())
+    for name, make in ENGINES.items():
+        if not is_installed(name):
+            continue
+        graph = onnx_graph(folded, images[:2], for_onnxruntime=name == "onnxruntime")
+        ways[name] = one_pass(make(graph.SerializeToString()), images.numpy())
+        if "int8" not in without and is_installed("onnxruntime"):
+            graph = quantised(graph, [images[:8].numpy()])
+            ways[f"{name} int8"] = one_pass(make(graph.SerializeToString()), images.numpy())
     return ways
 
 

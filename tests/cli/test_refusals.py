@@ -141,9 +141,9 @@ def test_a_batch_larger_than_the_set(faces: Path, tmp_path: Path, capsys: pytest
     "words, sentence",
     [
         (["trian"], "did you mean 'train'"),
-        (["data"], "say which: data describe, data fetch"),
+        (["data"], "say which: data describe, data"),
         (["train", "casia_mobilefacenet_arcfac", "--out", "x"], "did you mean 'casia_mobilefacenet_arcface'"),
-        (["evaluate", "nowhere", "--data", "folder:nowhere"], "nowhere: there is no such folder"),
+        (["evaluate", "nowhere", "--data", "folder:nowhere"], "nowhere does not exist; expected FOLDER/<identity>/<image>"),
         (["evaluate", "raw-pixels", "--data", "folder:x", "--protocol", "lfw"], "say where it is with --pairs"),
         (["config", "show", "demo", "--epochs", "0"], "epochs is 0.0; give more than 0."),
     ],

@@ -34,11 +34,11 @@ _GRAPHS: dict[tuple[str, bool], Any] = {}
 _MAKE = export.onnx_graph
 
 
-def graph_once(network: Any, example: torch.Tensor) -> Any:
+def graph_once(network: Any, example: torch.Tensor, *, for_onnxruntime: bool) -> Any:
     """Return the ONNX graph of `tiny`, converted once for each form."""
-    key = (network.takes, network.adds_mirror_image)
+    key = (network.takes, network.adds_mirror_image, for_onnxruntime)
     if key not in _GRAPHS:
-        _GRAPHS[key] = _MAKE(network, example)
+        _GRAPHS[key] = _MAKE(network, example, for_onnxruntime=for_onnxruntime)
     return _GRAPHS[key]
 
 

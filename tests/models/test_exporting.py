@@ -17,7 +17,7 @@ from marginface.models.drift import cosine_drift
 from marginface.models.exported_model import ExportedModel
 from marginface.models.exporting import export as exporting
 from marginface.models.exporting.export import ExportConfig, export_model, read_back
-from marginface.models.exporting.onnx_graph import OPSET, metadata_of
+from marginface.models.exporting.onnx_graph import OPSET, metadata_of, onnx_graph
 from tests.models.exported import SIDE, crops, graph_once, tiny
 from tests.models.published import network_of
 
@@ -75,6 +75,19 @@ def test_what_a_viewer_shows(file):
 def test_folded_norms_are_gone_from_the_graph(file):
     operations = [node.op_type for node in onnx.load(file).graph.node]
     assert operations.count("BatchNormalization") == 4  # one before the padded convolution of each block
+
+
+def test_prelu_is_written_as_each_runtime_is_quick_at(file, tmp_path):
+    operations = {node.op_type for node in onnx.load(file).graph.node}
+    assert "PRelu" not in operations
+    assert "Clip" in operations
+    pixels = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    backbone = tiny().backbone.eval()
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    graph = onnx_graph(backbone, pixels, for_onnxruntime=True)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
+    run = runtimes.ENGINES["onnxruntime"](graph.SerializeToString())
+    assert cosine_drift(torch.from_numpy(run(pixels.numpy())), backbone(pixels).detach()).max() < 1e-9
 
 
 def test_bytes_in_and_the_mirror_image_inside(tmp_path):

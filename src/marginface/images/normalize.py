@@ -18,7 +18,7 @@ from torch import Tensor
 
 from marginface.errors import InputError, one_of
 
-_SUBTRACT_AND_DIVIDE = {"minus_one_to_one": (127.5, 127.5), "zero_to_one": (0.0, 255.0)}
+SUBTRACT_AND_DIVIDE = {"minus_one_to_one": (127.5, 127.5), "zero_to_one": (0.0, 255.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class InputContract:
             raise InputError(
                 f"colour_order {self.colour_order!r} is unknown{one_of(self.colour_order, ('rgb', 'bgr'))}."
             )
-        if self.value_range not in _SUBTRACT_AND_DIVIDE:
-            choices = one_of(self.value_range, tuple(_SUBTRACT_AND_DIVIDE))
+        if self.value_range not in SUBTRACT_AND_DIVIDE:
+            choices = one_of(self.value_range, tuple(SUBTRACT_AND_DIVIDE))
             raise InputError(f"value_range {self.value_range!r} is unknown{choices}.")
 
 
@@ -80,7 +80,7 @@ def normalize(
     if images.device.type == "cpu":
         _look_up(images.contiguous(), _table(contract.value_range), floats, channels_last=channels_last)
     else:
-        subtract, divide = _SUBTRACT_AND_DIVIDE[contract.value_range]
+        subtract, divide = SUBTRACT_AND_DIVIDE[contract.value_range]
         floats.copy_(images.permute(0, 3, 1, 2)).sub_(subtract).div_(divide)
     return floats
 
@@ -88,7 +88,7 @@ def normalize(
 @functools.cache
 def _table(value_range: str) -> npt.NDArray[np.float32]:
     """Return (1, 256) what each value becomes: divided, not multiplied by a reciprocal, so correctly rounded."""
-    subtract, divide = _SUBTRACT_AND_DIVIDE[value_range]
+    subtract, divide = SUBTRACT_AND_DIVIDE[value_range]
     return ((np.arange(256, dtype=np.float32) - np.float32(subtract)) / np.float32(divide))[None]
 
 

@@ -106,7 +106,8 @@ def _converted(folded: nn.Module, pixels: Tensor, expected: Tensor, runtime: Run
     from marginface.models.exporting.onnx_graph import onnx_graph
 
     logger.info("converting the backbone for %s", runtime)
-    engine = ENGINES[runtime](onnx_graph(folded, pixels).SerializeToString())
+    graph = onnx_graph(folded, pixels, for_onnxruntime=runtime == "onnxruntime")
+    engine = ENGINES[runtime](graph.SerializeToString())
 
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(engine(np.ascontiguousarray(images.numpy())))

@@ -86,7 +86,7 @@ def export_model(
     if config.to == "torch":
         write_torch(program_of(network, example), _description(model, config, model.fingerprint), path)
         return
-    graph = onnx_graph(network, example)
+    graph = onnx_graph(network, example, for_onnxruntime=config.to == "onnx")
     fingerprint = model.fingerprint
     if config.int8:
         graph = quantised(graph, (_form_of(batch, model, config) for batch in calibration), progress=progress)

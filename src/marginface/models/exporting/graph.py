@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from marginface.errors import InputError
-from marginface.images.normalize import _SUBTRACT_AND_DIVIDE, InputContract
+from marginface.images.normalize import SUBTRACT_AND_DIVIDE, InputContract
 
 Container = Literal["onnx", "openvino", "torch"]
 Takes = Literal["normalised", "pixels", "bytes"]
@@ -42,7 +42,7 @@ class WholeGraph(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.is_bgr = contract.colour_order == "bgr"
-        self.subtract, self.divide = _SUBTRACT_AND_DIVIDE[contract.value_range]
+        self.subtract, self.divide = SUBTRACT_AND_DIVIDE[contract.value_range]
         self.takes = takes
         self.adds_mirror_image = adds_mirror_image
 

@@ -19,7 +19,7 @@ from marginface.models.exporting.onnx_graph import INPUT
 from marginface.models.runtimes import first_line, require
 
 QUANTISED_OPERATIONS = ("Conv", "Gemm", "MatMul", "Add")
-"""What costs time. PReLU stays in float between them: both runtimes fuse it into the convolution before it."""
+"""What costs time. PReLU stays in float between them; OpenVINO fuses it into the convolution before it."""
 
 
 def quantised(model: Any, batches: Iterable[npt.NDArray[Any]], *, progress: Callable[[int], None] | None = None) -> Any:
