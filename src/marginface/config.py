@@ -90,7 +90,12 @@ def dump(config: object) -> dict[str, Any]:
 
 def to_yaml(config: object) -> str:
     """Return the resolved config as YAML text, itself a valid recipe."""
-    return yaml.safe_dump(dump(config), sort_keys=False, allow_unicode=True, width=110)
+    return yaml_text(dump(config))
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Return plain values as YAML text, in their order."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
 
 
 def read_recipe(recipe: str | Path) -> dict[str, Any]:

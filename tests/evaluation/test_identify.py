@@ -89,7 +89,7 @@ def test_the_verbs_judge_every_kind_of_set(faces: Path, tmp_path: Path, capsys: 
     assert main(["evaluate", str(kept), "--replicates", "10", "--protocol", "ijbc-1n", *again]) == 0
     out = capsys.readouterr().out
     assert "average" in out
-    (record,) = json.loads((tmp_path / "out" / "identification.json").read_text())
+    (record,) = json.loads((tmp_path / "out" / "report.json").read_text())["systems"]
     assert record["provenance"]["pooling"] == "N0D0F2"
     assert record["provenance"]["input"] == f"embeddings of folder:{ijbc / 'images'} (48 of 48 images)"
     assert main(["scores", str(scores), "--replicates", "10"]) == 0

@@ -105,7 +105,7 @@ def test_numbers_of_the_page_are_the_records_numbers(written: Path) -> None:
 
 def test_figures_are_written_as_png_and_svg(written: Path) -> None:
     names = {p.name for p in (written / "plots").iterdir()}
-    assert names == {f"{n}.{s}" for n in ("det", "scores", "norms", "training") for s in ("png", "svg")}
+    assert names == {f"{n}.{s}" for n in ("det", "scores", "norms", "quality", "training") for s in ("png", "svg")}
     assert (written / "plots" / "det.png").read_bytes().startswith(b"\x89PNG")
 
 

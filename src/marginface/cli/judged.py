@@ -1,9 +1,8 @@
-"""A model judged by any protocol, and what came of it printed and written: comparisons, searches and groups."""
+"""Models judged by any protocols, and what came of it printed and written: comparisons, searches and groups."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,17 @@ from marginface.distributed import default_device, joined_ranks
 from marginface.evaluation import words
 from marginface.evaluation.baselines import RawPixels
 from marginface.evaluation.embed import Embedder
-from marginface.evaluation.run import Evaluation, Identification, judge_systems
+from marginface.evaluation.run import Evaluation, Identification
 from marginface.evaluation.saved import SavedEmbeddings
-from marginface.evaluation.settings import EvaluationConfig
-from marginface.models import load_model, resolve_model_folder
-from marginface.records.record import RecordSource
+from marginface.evaluation.suite import OpenSet, SuiteConfig, judge_suite, open_sets
+from marginface.models import FaceModel, ModelCard, load_model, resolve_model_folder
 
 Judged = Sequence[Evaluation | Identification]
 
 
 def judge(
-    model: str,
-    config: EvaluationConfig,
+    models: Sequence[str],
+    suite: SuiteConfig,
     baseline: bool,
     *,
     workers: int,
@@ -37,32 +35,54 @@ def judge(
     scores: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Judge what MODEL names, with raw pixels before it if `baseline`; print the tables and write what is asked for."""
-    source = config.protocol.open(config.data)
+    """Judge what the MODELs name, with raw pixels before them if `baseline`; print and write what is asked for."""
+    sets = open_sets(suite)
     with joined_ranks(default_device()) as ranks, progress_bars() if ranks.is_first else nullcontext() as show:
-        judged = judge_systems(
-            _systems(model, baseline, ranks.device),
-            config,
-            source=source,
+        systems = _systems(models, baseline, ranks.device)
+        names = _names(systems, models)
+        judged = judge_suite(
+            systems,
+            suite,
+            sets,
+            names=names,
             num_workers=workers,
             keep_embeddings=keep_embeddings,
             command=command_line(),
-            progress=show and (lambda system, done, total: show(f"embedding with {system}", done, total)),
-            searching=show and (lambda system, done, total: show(f"searching with {system}", done, total)),
+            show=show,
             ranks=ranks,
         )
-    if judged:  # the first of several ranks has them, and speaks for all
-        print_judged(judged)
-        write_judged(judged, source=source, model=Path(model), out=out, scores=scores)
+    if not judged:  # the first of several ranks has them, and speaks for all
+        return
+    for one in sets:
+        print_judged([found for found in judged if found.name == one.config.name])
+    if scores is not None:
+        from marginface.evaluation.score_output import write_scores_of
+
+        print(f"scores: {write_scores_of(judged[-1], scores)}")
+    if out is not None:
+        cards = {name: one.card for name, one in zip(names, systems, strict=True) if isinstance(one, FaceModel)}
+        write_judged(judged, sets, suite, models=[Path(model) for model in models], cards=cards, out=out)
 
 
-def _systems(model: str, baseline: bool, device: torch.device) -> list[Embedder | SavedEmbeddings]:
-    """Return what stands behind MODEL: raw pixels, saved embeddings, or a run's or folder's weights."""
-    saved = [SavedEmbeddings(model)] if (Path(model) / "table.json").is_file() else []
-    learned = [] if saved or model == "raw-pixels" else [load_model(resolve_model_folder(model))]
-    size = learned[0].contract.input_size if learned else 112
-    raw = [RawPixels(input_size=size)] if baseline or model == "raw-pixels" else []
-    return [*raw, *saved, *(one.to(device) for one in learned)]
+def _systems(models: Sequence[str], baseline: bool, device: torch.device) -> list[Embedder | SavedEmbeddings]:
+    """Return what stands behind each MODEL: raw pixels, saved embeddings, or a run's or folder's weights."""
+    found: list[Embedder | SavedEmbeddings] = []
+    for model in models:
+        if model == "raw-pixels":
+            found.append(RawPixels(input_size=112))
+        elif (Path(model) / "table.json").is_file():
+            found.append(SavedEmbeddings(model))
+        else:
+            found.append(load_model(resolve_model_folder(model)).to(device))
+    sizes = [one.contract.input_size for one in found if isinstance(one, FaceModel)]
+    return [RawPixels(input_size=sizes[-1] if sizes else 112), *found] if baseline else found
+
+
+def _names(systems: Sequence[Embedder | SavedEmbeddings], models: Sequence[str]) -> list[str]:
+    """Return the systems' names; where two are alike, with the folder that each comes from."""
+    own = [one.name for one in systems]
+    folders = ["", *models][-len(systems) :] if len(systems) == len(models) else ["", *models]
+    return [f"{name} ({folder})" if own.count(name) > 1 else name for name, folder in zip(own, folders, strict=True)]
 
 
 def print_judged(judged: Judged, *, console: Console | None = None) -> None:
@@ -81,33 +101,28 @@ def print_judged(judged: Judged, *, console: Console | None = None) -> None:
 
 
 def write_judged(
-    judged: Judged, *, source: RecordSource, model: Path, out: Path | None = None, scores: Path | None = None
+    judged: Judged,
+    sets: Sequence[OpenSet],
+    suite: SuiteConfig,
+    *,
+    models: Sequence[Path],
+    cards: Mapping[str, ModelCard],
+    out: Path,
 ) -> None:
-    """Write the report of comparisons, or the record of searches, into `out`, and the last system's scores."""
-    evaluations = [one for one in judged if isinstance(one, Evaluation)]
-    if scores is not None:
-        from marginface.evaluation.score_output import write_scores_of
-
-        print(f"scores: {write_scores_of(judged[-1], scores)}")
-    if out is None:
-        return
-    if not evaluations:
-        out.mkdir(parents=True, exist_ok=True)
-        path = out / "identification.json"
-        records = [one.to_json() for one in judged]
-        path.write_text(json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        print(f"record: {path}")
-        return
+    """Write the report of all sets into `out`, with the training curves of the last model where it is a run."""
     from marginface.evaluation.report import write_report
 
-    log, recipe = model / "log.jsonl", model / "recipe.yaml"
+    log, recipe = models[-1] / "log.jsonl", models[-1] / "recipe.yaml"
+    who = " and ".join(model.name for model in models) if len(models) < 4 else f"{len(models)} models"
     page = write_report(
         out,
-        evaluations,
-        title=f"{model.name} on {evaluations[-1].name}",
+        judged,
+        title=suite.title or f"{who} on {f'{len(sets)} sets' if len(sets) > 1 else judged[-1].name}",
         training_log=log if log.is_file() else None,
-        sources=[source],
+        sources={one.config.name: [one.source] for one in sets},
+        notes=suite.notes,
         recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
+        cards=cards,
     )
     print(f"report: {page}")
 

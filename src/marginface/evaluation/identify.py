@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from marginface.config import dump
-from marginface.metrics import IdentificationRates, IdentificationSummary, identification_summary
+from marginface.metrics import (
+    IdentificationRates,
+    IdentificationSummary,
+    SearchScores,
+    error_rates,
+    identification_summary,
+)
 from marginface.metrics.replicates import CountedRate
 from marginface.protocols.gallery_probe import Progress
 from marginface.protocols.plans import DistractorPlan, SearchPlan
@@ -58,7 +66,10 @@ class Identification:
             },
             "confidence": summary.confidence,
             "convention": _convention(summary),
-            "galleries": [rates_record(one) for one in summary.galleries],
+            "galleries": [
+                {**rates_record(rates), "open_set": open_set_curve(searches, summary.max_rank)}
+                for rates, searches in zip(summary.galleries, self.result.searches, strict=True)
+            ],
             "average": None if summary.average is None else rates_record(summary.average),
             "caveats": [*summary.caveats, *self.notes],
             "provenance": dict(self.provenance),
@@ -137,6 +148,28 @@ def rates_record(rates: IdentificationRates) -> dict[str, Any]:
             for point in rates.points
         ],
         "cmc": {"rank": [k for k, _ in rates.cmc], "share": [share for _, share in rates.cmc]},
+    }
+
+
+def open_set_curve(searches: SearchScores, max_rank: int | None) -> dict[str, Any] | None:
+    """Return FPIR and FNIR at every threshold where a drawing of them bends, or None without non-mated searches.
+
+    Args:
+        searches: of one gallery.
+        max_rank: a mate beyond it is missed whatever its score; None sets no limit.
+    """
+    is_mated = searches.is_mated
+    if is_mated.all() or not is_mated.any():
+        return None
+    scores = np.where(is_mated, searches.mate_score, searches.non_mate_score)
+    if max_rank is not None:  # such a mate is missed at every threshold: below whatever else there is
+        scores = np.where(is_mated & (searches.rank > max_rank), scores.min() - 1, scores)
+    curve = error_rates(scores, is_mated).thinned(400)
+    # the first point accepts everybody, also mates beyond the rank
+    return {
+        "threshold": curve.thresholds[1:].tolist(),
+        "fpir": curve.fmr[1:].tolist(),
+        "fnir": curve.fnmr[1:].tolist(),
     }
 
 

@@ -16,11 +16,12 @@ def render_page(template: str, *, package: str = __package__, **values: Any) -> 
     """Return the page of a template. Everything that comes from data is escaped by the template engine.
 
     Args:
-        template: name of the file.
+        template: name of the file; it may import others of its folder.
         package: where it lies.
         values: what the template asks for; `style` is given.
     """
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: text_of(package, name)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -28,13 +29,14 @@ def render_page(template: str, *, package: str = __package__, **values: Any) -> 
         keep_trailing_newline=True,
     )
     environment.filters["svg_address"] = _svg_address
-    page = environment.from_string(_text_of(package, template)).render(
-        style=markupsafe.Markup(_text_of(__package__, "page.css")), **values
+    page = environment.get_template(template).render(
+        style=markupsafe.Markup(text_of(__package__, "page.css")), **values
     )
     return page.lstrip()
 
 
-def _text_of(package: str, name: str) -> str:
+def text_of(package: str, name: str) -> str:
+    """Return the text of a file that comes with a package."""
     return resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 

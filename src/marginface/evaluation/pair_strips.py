@@ -68,13 +68,18 @@ def _varied(
 
 
 def thumbnails(keys: Iterable[str], sources: Sequence[RecordSource], *, side: int = 112) -> dict[str, str]:
-    """Return a `data:` address of a JPEG no larger than `side` pixels for each key that a source has.
+    """Return `small_pictures` as `data:` addresses for a page."""
+    return {key: as_address(jpeg) for key, jpeg in small_pictures(keys, sources, side=side).items()}
+
+
+def small_pictures(keys: Iterable[str], sources: Sequence[RecordSource], *, side: int = 112) -> dict[str, bytes]:
+    """Return a JPEG no larger than `side` pixels for each key that a source has.
 
     The picture is encoded anew, so that nothing but its pixels travels with the page (no EXIF position or name). Keys
     that no source has, and images that cannot be decoded, are left out.
     """
-    wanted, found = set(keys), dict[str, str]()
-    for source in sources:
+    wanted, found = set(keys), dict[str, bytes]()
+    for source in sources if wanted else ():
         for index, key in enumerate(source.keys):
             if key not in wanted or key in found:
                 continue
@@ -83,26 +88,31 @@ def thumbnails(keys: Iterable[str], sources: Sequence[RecordSource], *, side: in
             except InputError as error:
                 logger.warning("no picture for the report: %s", error)
                 continue
-            found[key] = _data_address(image, side)
+            found[key] = _small_jpeg(image, side)
     return found
 
 
-def _data_address(image: npt.NDArray[np.uint8], side: int) -> str:
+def as_address(jpeg: bytes) -> str:
+    """Return a JPEG as a `data:` address."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _small_jpeg(image: npt.NDArray[np.uint8], side: int) -> bytes:
     height, width = image.shape[:2]
     shrink = side / max(height, width)
     if shrink < 1:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=90, colorspace="RGB", colorsubsampling="444")
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    pixels = np.ascontiguousarray(image)
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=90, colorspace="RGB", colorsubsampling="444"))
 
 
 def strip_keys(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the keys of all images that the strips of these records show."""
-    return [
-        pair[end]
-        for r in records
-        for kind in ("mated", "non_mated")
-        for pair in r["hardest"][kind]
-        for end in ("left", "right")
-    ]
+    keys = []
+    for record in records:
+        for pairs in record.get("hardest", {}).values():  # searches have none
+            keys += [pair[end] for pair in pairs for end in ("left", "right")]
+        quality = record.get("quality") or {}
+        keys += [one["key"] for strip in ("lowest", "highest") for one in quality.get(strip, ())]
+    return keys

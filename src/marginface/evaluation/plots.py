@@ -71,7 +71,7 @@ class Plot:
     svg: bytes
 
 
-def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
+def det_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") -> Plot:
     """Return the DET curves of all systems on normal-deviate axes; the last record is the report's subject.
 
     The operating points carry their 95 % intervals. Where fewer than three false matches are to be expected, the
@@ -82,7 +82,7 @@ def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
         finest = min(1.0 / max(r["counts"]["non_mated"], 1) for r in records)
         low = max(min(finest, 1e-2), 1e-6) * 0.7
         low_y = min(_lowest_fnmr(records), 1e-2)
-        for record, colour, style in reversed(list(zip(records, *_looks(len(records)), strict=True))):
+        for record, colour, style in reversed(list(zip(records, *looks_of(len(records)), strict=True))):
             curve = record["det"]
             fmr, fnmr = np.asarray(curve["fmr"], float), np.asarray(curve["fnmr"], float)
             axes.plot(
@@ -118,7 +118,7 @@ def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
         names = ", ".join(str(r["system"]["name"]) for r in records)
         return finish(
             figure,
-            name="det",
+            name=f"{prefix}det",
             title="Detection error trade-off",
             caption="Lower and further left is better. Dots are the operating points of the table with their 95 % "
             "intervals. Axes are stretched so that normally distributed scores give straight lines. Hatched: fewer "
@@ -127,7 +127,7 @@ def det_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
         )
 
 
-def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
+def histogram_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") -> Plot:
     """Return the score distributions of mated and non-mated comparisons, one panel a system, thresholds drawn."""
     with matplotlib.rc_context(plot_style()):
         figure, panels = figure_of(6.6, 0.3 + 2.0 * len(records), rows=len(records))
@@ -137,7 +137,7 @@ def histogram_plot(records: Sequence[Mapping[str, Any]]) -> Plot:
         panels[-1].set_xlabel("Score (cosine of the two embeddings; higher is more alike)")
         return finish(
             figure,
-            name="scores",
+            name=f"{prefix}scores",
             title="Scores of the same person and of different people",
             caption="The further the two shapes stand apart, the better. Each shape sums to 100 %. The dashed line is "
             "the threshold of the sentence at the top of the page. Each system has its own range of scores.",
@@ -176,7 +176,7 @@ def _draw_histogram(axes: Axes, record: Mapping[str, Any]) -> None:
     axes.set_ylim(0, 1.25 * max(axes.get_ylim()[1], 1e-9))  # head room for the threshold's name
 
 
-def norm_plot(record: Mapping[str, Any]) -> Plot | None:
+def norm_plot(record: Mapping[str, Any], *, prefix: str = "") -> Plot | None:
     """Return the distribution of embedding norms and norm against score, or None where all norms are alike."""
     norms = record["norms"]
     if norms is None or norms["max"] - norms["min"] <= 1e-3 * max(abs(norms["max"]), 1e-12):
@@ -206,7 +206,7 @@ def norm_plot(record: Mapping[str, Any]) -> Plot | None:
         right.legend(loc="upper left", fontsize=8.5, markerscale=1.6, ncols=2, columnspacing=1, handletextpad=0.2)
         return finish(
             figure,
-            name="norms",
+            name=f"{prefix}norms",
             title="Norms of the embeddings",
             caption="Left: the length of each image's embedding, dashed at the median. Right: a sample of the "
             "comparisons. Where the same person's scores rise with the norm, the norm carries image quality.",
@@ -240,7 +240,7 @@ def finish(figure: Figure, *, name: str, title: str, caption: str, alt: str) -> 
     return Plot(name=name, title=title, caption=caption, alt=alt, png=png.getvalue(), svg=svg.getvalue())
 
 
-def _looks(count: int) -> tuple[list[str], list[Any]]:
+def looks_of(count: int) -> tuple[list[str], list[Any]]:
     """Return colours and line styles such that the last system, the report's subject, has the first of each."""
     order = [(count - 1 - i) % len(SYSTEM_COLOURS) for i in range(count)]
     return [SYSTEM_COLOURS[i] for i in order], [LINE_STYLES[i] for i in order]

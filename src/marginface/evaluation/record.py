@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from marginface.config import dump
 from marginface.metrics import (
@@ -18,6 +19,7 @@ from marginface.metrics import (
     score_histogram,
     support_sentence,
 )
+from marginface.protocols import Comparisons
 
 from .group_rates import differential_record
 from .pair_strips import hardest
@@ -34,10 +36,7 @@ SAMPLED_PAIRS = 400
 def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     """Return the record of an evaluation; `json.dumps(..., allow_nan=False)` takes it."""
     summary, comparisons, table = evaluation.summary, evaluation.comparisons, evaluation.table
-    points = [operating_point(p) for p in summary.fnmr_at_fmr]
-    headline = _headline(points)
-    curve = error_rates(comparisons.score, comparisons.mated).thinned(600)
-    histogram = score_histogram(comparisons.score, comparisons.mated, num_bins=80 if summary.num_mated >= 1000 else 40)
+    numbers = comparison_numbers(summary, comparisons.score, comparisons.mated)
     return {
         "system": {
             "name": evaluation.system,
@@ -53,13 +52,35 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
             "broken": len(table.meta.get("broken", ())),
             "pairs_left_out": comparisons.num_left_out,
         },
+        **numbers,
+        "accuracy_magface": k_fold_record(evaluation.magface_accuracy),
+        "norms": _norms(evaluation),
+        "hardest": hardest_pairs(
+            comparisons,
+            keys=table.keys,
+            people=[table.identities[label] for label in table.labels.tolist()],
+            threshold=threshold_of(numbers),
+        ),
+        "broken": list(table.meta.get("broken", ())),
+        "groups": None if evaluation.groups is None else differential_record(evaluation.groups),
+        "provenance": dict(evaluation.provenance),
+    }
+
+
+def comparison_numbers(
+    summary: VerificationSummary, scores: npt.NDArray[np.floating], mated: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return the rates, intervals and curves of (P,) scores, whoever made them, as plain values."""
+    points = [operating_point(p) for p in summary.fnmr_at_fmr]
+    curve = error_rates(scores, mated).thinned(600)
+    histogram = score_histogram(scores, mated, num_bins=80 if summary.num_mated >= 1000 else 40)
+    return {
         "confidence": summary.confidence,
         "interval_method": _interval_method(summary),
         "eer": eer_of(summary),
         "accuracy": accuracy_of(summary),
-        "accuracy_magface": k_fold_record(evaluation.magface_accuracy),
         "operating_points": points,
-        "headline_point": headline,
+        "headline_point": _headline(points),
         "area_under_roc": summary.area_under_roc,
         "d_prime": summary.d_prime,
         "caveats": list(summary.caveats),
@@ -69,12 +90,13 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
             "mated": histogram.mated.tolist(),
             "non_mated": histogram.non_mated.tolist(),
         },
-        "norms": _norms(evaluation),
-        "hardest": _hardest(evaluation, headline),
-        "broken": list(table.meta.get("broken", ())),
-        "groups": None if evaluation.groups is None else differential_record(evaluation.groups),
-        "provenance": dict(evaluation.provenance),
     }
+
+
+def threshold_of(numbers: Mapping[str, Any]) -> float | None:
+    """Return the threshold of the first sentence of a report, or None where no rate is supported."""
+    point = numbers["headline_point"]
+    return None if point is None else float(point["threshold"])
 
 
 def _estimate(value: float, interval: Interval | None, **counts: int) -> dict[str, Any]:
@@ -176,8 +198,17 @@ def _norms(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _hardest(evaluation: Evaluation, headline: Mapping[str, Any] | None) -> dict[str, list[dict[str, Any]]]:
-    comparisons, table = evaluation.comparisons, evaluation.table
+def hardest_pairs(
+    comparisons: Comparisons, *, keys: Sequence[str], people: Sequence[str], threshold: float | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the lowest mated and the highest non-mated scores with whom they compare, hardest first.
+
+    Args:
+        comparisons: scores; positions speak of `keys`.
+        keys: (N,) names of the images.
+        people: (N,) names of the people on them.
+        threshold: that tells whether a pair is an error; None where there is none.
+    """
     chosen = hardest(
         comparisons.score,
         comparisons.mated,
@@ -190,13 +221,13 @@ def _hardest(evaluation: Evaluation, headline: Mapping[str, Any] | None) -> dict
         strips[kind] = []
         for i in positions:
             left, right, score = int(comparisons.left[i]), int(comparisons.right[i]), float(comparisons.score[i])
-            error = None if headline is None else (score >= headline["threshold"]) == (kind == "non_mated")
+            error = None if threshold is None else (score >= threshold) == (kind == "non_mated")
             strips[kind].append(
                 {
-                    "left": table.keys[left],
-                    "right": table.keys[right],
-                    "left_identity": table.identities[int(table.labels[left])],
-                    "right_identity": table.identities[int(table.labels[right])],
+                    "left": keys[left],
+                    "right": keys[right],
+                    "left_identity": people[left],
+                    "right_identity": people[right],
                     "score": score,
                     "error": error,
                 }

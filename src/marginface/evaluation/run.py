@@ -25,7 +25,7 @@ from .embed import Embedder, Progress, embed_records
 from .group_rates import judge_groups
 from .identify import Identification, identify
 from .record import contract_words
-from .saved import SavedEmbeddings
+from .saved import SavedEmbeddings, described
 from .settings import EvaluationConfig
 
 __all__ = [
@@ -156,7 +156,7 @@ def judge_systems(
     source = config.protocol.open(config.data) if source is None else source
     plan = config.protocol.plan(source)
     if not isinstance(plan, SearchPlan | DistractorPlan):
-        _groups(config, source, plan)  # a wrong table should show now, not after the embedding
+        groups_of(config, source, plan)  # a wrong table should show now, not after the embedding
     rows = [e.name for e in embedders] if names is None else list(names)
     texts = [None] * len(rows) if descriptions is None else list(descriptions)
     tables = [
@@ -187,7 +187,7 @@ def judge_systems(
                 plan,
                 config,
                 system=row,
-                description=_described(embedder) if text is None else text,
+                description=described(embedder) if text is None else text,
                 provenance=_provenance(embedder, config, source, plan, command, f"{plan.name}, searches"),
                 keys=tuple(source.keys),
                 progress=_named(searching, row),
@@ -213,11 +213,11 @@ def _judge_comparisons(
     summary = comparisons.summarise(
         fmr_targets=config.fmr_targets, num_replicates=config.num_replicates, seed=config.seed
     )
-    groups = _groups(config, source, plan)
+    groups = groups_of(config, source, plan)
     made = f"{comparisons.name}, {len(comparisons):,} comparisons"
     return Evaluation(
         system=embedder.name if system is None else system,
-        description=_described(embedder) if description is None else description,
+        description=described(embedder) if description is None else description,
         config=config,
         summary=summary,
         comparisons=comparisons,
@@ -232,7 +232,7 @@ def _judge_comparisons(
     )
 
 
-def _groups(config: EvaluationConfig, source: RecordSource, plan: Pairs | TemplatePairs) -> Groups | None:
+def groups_of(config: EvaluationConfig, source: RecordSource, plan: Pairs | TemplatePairs) -> Groups | None:
     """Return the groups of a table, or else those of the protocol.
 
     Raises:
@@ -308,11 +308,6 @@ def _embedded(
         progress=progress,
         ranks=ranks,
     )
-
-
-def _described(embedder: Embedder | SavedEmbeddings) -> str:
-    """Return what a baseline says of itself, or what a model's card says."""
-    return str(getattr(embedder, "description", "") or getattr(getattr(embedder, "card", None), "description", ""))
 
 
 def _named(progress: Callable[[str, int, int], None] | None, name: str) -> Progress | None:

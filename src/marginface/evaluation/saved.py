@@ -7,7 +7,8 @@ from pathlib import Path
 from marginface.errors import InputError
 from marginface.records.embedding_table import EmbeddingTable
 
-from .embed import Flip
+from .embed import Embedder, Flip
+from .record import contract_words
 
 
 class SavedEmbeddings:
@@ -59,3 +60,33 @@ class SavedEmbeddings:
                 f"{self.folder}: these embeddings were made with flip {made}; evaluate with --flip {made}."
             )
         return self.table
+
+
+class HeldEmbeddings(SavedEmbeddings):
+    """Embeddings that a model made a moment ago, for more than one set."""
+
+    def __init__(self, embedder: Embedder, table: EmbeddingTable) -> None:
+        """Hold the table of an embedder."""
+        self.embedder = embedder
+        self.table = table
+        self.folder = Path(embedder.name)
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.embedder.name
+
+    @property
+    def description(self) -> str:
+        """What a baseline says of itself, or what a model's card says."""
+        return described(self.embedder)
+
+    @property
+    def made_from(self) -> str:
+        """The model's input contract: the embeddings are as it would make them."""
+        return contract_words(self.embedder.contract)
+
+
+def described(embedder: object) -> str:
+    """Return what a baseline says of itself, or what a model's card says."""
+    return str(getattr(embedder, "description", "") or getattr(getattr(embedder, "card", None), "description", ""))

@@ -102,11 +102,14 @@ def limits(record: Mapping[str, Any]) -> list[str]:
     """Return what the data of a record cannot support, a sentence each."""
     counts = record["counts"]
     said = list(record["caveats"])
-    said.append(
-        f"The {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons are made from "
-        f"{count_of(counts['images'], 'image', 'images')} of {count_of(counts['identities'], 'person', 'people')}; "
-        f"pairs that share a person say less than pairs that do not. {record['interval_method']}"
-    )
+    if counts["identities"] is None:
+        said.append(f"The file does not say who is compared with whom. {record['interval_method']}")
+    else:
+        said.append(
+            f"The {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons are made from "
+            f"{count_of(counts['images'], 'image', 'images')} of {count_of(counts['identities'], 'person', 'people')}; "
+            f"pairs that share a person say less than pairs that do not. {record['interval_method']}"
+        )
     if counts["broken"]:
         said.append(
             f"{count_of(counts['broken'], 'image', 'images')} could not be decoded and took no part; the "
