@@ -27,7 +27,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.parametrize(
+    "case", ["last_stage", *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "last_stage")]
+)
 def test_two_ranks_equal_one_process(case: str, tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", num_identities=5, images_per_identity=6, size=32)
     backbone = {"kind": KIND, "num_blocks": 2, "batch_norm": True}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from marginface.cli.main import main
 from marginface.heads.store import load_head
 from marginface.models import load_model
 from marginface.records.embedding_table import EmbeddingTable
@@ -43,17 +44,16 @@ def test_the_head_of_a_run_on_two_ranks_is_exported_whole(faces: Path) -> None:
     np.testing.assert_allclose(table.vectors, centres.numpy(), atol=1e-6)
 
 
-def test_what_cannot_be_exported_is_a_sentence(faces: Path, tmp_path: Path) -> None:
-    nothing = marginface("head", "export", tmp_path, "--out", tmp_path / "head")
-    assert nothing.returncode == 2
-    assert "there is no run here" in nothing.stderr
+def test_what_cannot_be_exported_is_a_sentence(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(*words: str | Path) -> str:
+        capsys.readouterr()
+        assert main(["head", "export", *map(str, words), "--out", str(tmp_path / "head")]) == 2
+        return capsys.readouterr().err
+
+    assert "there is no run here" in refused(tmp_path)
     run = faces.parent / "run"
-    missing = marginface("head", "export", run, "--out", tmp_path / "head", "--step", "99")
-    assert missing.returncode == 2
-    assert "there is no checkpoint of step 99; there are those of steps" in missing.stderr
+    assert "there is no checkpoint of step 99; there are those of steps" in refused(run, "--step", "99")
     (faces / "a_new_person").mkdir()
     image = next(next(faces.iterdir()).glob("*"))
     (faces / "a_new_person" / image.name).write_bytes(image.read_bytes())
-    changed = marginface("head", "export", run, "--out", tmp_path / "head")
-    assert changed.returncode == 2
-    assert changed.stderr.count("\n") == 1
+    assert refused(run).count("\n") == 1

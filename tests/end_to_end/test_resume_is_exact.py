@@ -54,7 +54,7 @@ def test_killed_at_a_random_moment_and_resumed_it_is_bitwise_the_same(recipe: Pa
     _same_end(out, unbroken)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_and_sigterm_write_a_checkpoint_and_say_how_to_go_on(recipe: Path, unbroken: Path, number: int) -> None:
     out = recipe.parent / f"stopped-{number}"
     process = start_marginface("train", recipe, "--out", out, "--checkpoint.every_epochs", "0")

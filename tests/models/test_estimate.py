@@ -189,7 +189,11 @@ print((peak() - before) / estimated)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads a process's peak memory where Linux tells it")
 @pytest.mark.parametrize(
     ("kind", "settings"),
-    [("dense", {}), ("sharded", {"fused_update": True, "memory": "recompute"}), ("sampled", {"rate": 0.1})],
+    [
+        ("dense", {}),
+        pytest.param("sharded", {"fused_update": True, "memory": "recompute"}, marks=pytest.mark.slow),
+        pytest.param("sampled", {"rate": 0.1}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_real_step_takes_the_memory_that_is_estimated(kind, settings):
     done = subprocess.run([sys.executable, "-c", REALITY, kind, repr(settings)], capture_output=True, text=True)
