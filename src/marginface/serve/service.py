@@ -163,7 +163,7 @@ class Service:
             if len(embedded)
             else []
         )
-        point = found[0].point.words() if found else "no face was looked for"
+        point = found[0].point.words() if found else "no face was found"
         qualities = self._gallery_quality(looked, embedded)
         return answers.Found(
             threshold=found[0].threshold if found and decided else None,

@@ -83,7 +83,7 @@ function faceTable(faces, quality) {
   faces.forEach((face, i) => {
     const row = made("tr");
     row.append(made("td", String(i + 1)));
-    row.append(made("td", nameOf(face), { className: face.answer === "known" ? "known-word" : "unknown-word" }));
+    row.append(made("td", nameOf(face), { className: face.answer === "known" ? "name known-word" : "name unknown-word" }));
     row.append(made("td", fixed(face.score), { className: "number" }));
     row.append(made("td", fixed(face.quality), { className: "number" }));
     table.tBodies[0].append(row);
@@ -168,7 +168,7 @@ function personRow(person) {
   button.addEventListener("click", () => confirmDeletion(person));
   const cell = made("td", "", { className: "number" });
   cell.append(button);
-  row.append(made("th", person.name, { scope: "row" }), made("td", String(person.images)), cell);
+  row.append(made("th", person.name, { scope: "row", className: "name" }), made("td", String(person.images)), cell);
   return row;
 }
 
