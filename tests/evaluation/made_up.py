@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from marginface.evaluation.run import Evaluation, EvaluationConfig
-from marginface.protocols import Comparisons, GeneratedConfig
+from marginface.evaluation.run import Evaluation, EvaluationConfig, Identification
+from marginface.metrics import SearchScores, identification_summary
+from marginface.protocols import Comparisons, GalleryConfig, GeneratedConfig
+from marginface.protocols.run_plans import SearchResult
 from marginface.records.embedding_table import EmbeddingTable
 
 
@@ -111,3 +113,37 @@ def write_log(path: Path, *, steps: int = 2000, evaluations: bool = True, seed: 
             )
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
+
+
+def identification(system: str, *, gap: float = 3.0, galleries: int = 1, strangers: int = 400, seed: int = 0):
+    """Return a system whose mates score `gap` deviations above the best of the others, in galleries of 500 entries."""
+    rng = np.random.default_rng(seed)
+    searches = []
+    for number in range(galleries):
+        mated = np.arange(300 + strangers) < 300
+        mate_score = np.where(mated, rng.normal(gap, 1, len(mated)), 0).astype(np.float32)
+        other = rng.normal(0, 1, len(mated)).astype(np.float32)
+        rank = np.where(mated, 1 + (other >= mate_score) * rng.integers(1, 40, len(mated)), 0)
+        searches.append(
+            SearchScores(
+                name=f"G{number + 1}",
+                person=np.arange(len(mated)),
+                rank=rank,
+                mate_score=mate_score,
+                non_mate_score=other,
+                average_precision=None,
+                num_entries=500,
+            )
+        )
+    config = EvaluationConfig(name="desk", data="folder:faces", protocol=GalleryConfig(table=Path("desk.csv")))
+    return Identification(
+        system=system,
+        description=f"{system}, made up.",
+        config=config,
+        summary=identification_summary(searches, average=galleries > 1, num_replicates=50),
+        result=SearchResult(tuple(searches), 0, 0),
+        table=evaluation(system, pairs=100).table,
+        counts={},
+        notes=(),
+        provenance={"data": "folder:faces"},
+    )

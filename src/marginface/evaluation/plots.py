@@ -134,7 +134,8 @@ def histogram_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") ->
         for axes, record in zip(panels, records[::-1], strict=True):  # the report's subject on top
             _draw_histogram(axes, record)
         panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8.5, borderpad=0.1)
-        panels[-1].set_xlabel("Score (cosine of the two embeddings; higher is more alike)")
+        what = "as the file has it" if records[-1]["protocol"]["kind"] == "scores" else "cosine of the two embeddings"
+        panels[-1].set_xlabel(f"Score ({what}; higher is more alike)")
         return finish(
             figure,
             name=f"{prefix}scores",

@@ -15,8 +15,8 @@ from marginface.errors import InputError
 from marginface.metrics import differential_summary, summarise
 from marginface.protocols import Comparisons
 from marginface.protocols.differential import read_groups
-from marginface.protocols.names_of_images import ImageNames
-from marginface.protocols.score_files import ScoreFile, read_ofiq, read_scores
+from marginface.protocols.score_files import ScoreFile, read_scores
+from marginface.quality import read_ofiq
 
 from .group_rates import differential_record
 from .record import comparison_numbers, hardest_pairs, threshold_of
@@ -153,11 +153,9 @@ def _quality(named: _Named | None, settings: ScoreSettings, path: Path) -> dict[
     assert settings.quality is not None  # asked for
     if named is None:
         raise InputError(f"{path}: quality is that of images, and this file names none; add the columns left,right.")
-    names, measures = read_ofiq(settings.quality)
-    rows = ImageNames(names).positions(named.keys, str(settings.quality))
     return discard_of(
         named.comparisons,
-        {name: values[rows] for name, values in measures.items()},
+        read_ofiq(settings.quality, named.keys),
         keys=named.keys,
         fmr_targets=settings.fmr_targets,
         num_replicates=settings.num_replicates if named.knows_people else 0,

@@ -105,9 +105,10 @@ def limits(record: Mapping[str, Any]) -> list[str]:
     if counts["identities"] is None:
         said.append(f"The file does not say who is compared with whom. {record['interval_method']}")
     else:
+        images = "" if counts["images"] is None else f"made from {count_of(counts['images'], 'image', 'images')} "
         said.append(
-            f"The {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons are made from "
-            f"{count_of(counts['images'], 'image', 'images')} of {count_of(counts['identities'], 'person', 'people')}; "
+            f"The {counts['mated']:,} mated and {counts['non_mated']:,} non-mated comparisons are {images}"
+            f"of {count_of(counts['identities'], 'person', 'people')}; "
             f"pairs that share a person say less than pairs that do not. {record['interval_method']}"
         )
     if counts["broken"]:
