@@ -26,6 +26,9 @@ _SWITCH_SECONDS = 0.0005
 """The model's thread needs Python's lock between two operations of a backbone; by default it would wait 5 ms for it
 whenever a request is being read."""
 
+_BACKLOG = 2048
+"""Connections that may wait to be taken."""
+
 
 def serve(
     gallery: Gallery,
@@ -65,6 +68,7 @@ def serve(
     server = server_for(service, keys=known)
     with listening:
         name = f"[{host}]" if ":" in host else host
+        listening.listen(_BACKLOG)  # from now on callers wait in line and are not refused
         started(f"http://{name}:{listening.getsockname()[1]}")
         _run(server.run, listening)
 
