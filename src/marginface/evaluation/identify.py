@@ -162,14 +162,14 @@ def open_set_curve(searches: SearchScores, max_rank: int | None) -> dict[str, An
     if is_mated.all() or not is_mated.any():
         return None
     scores = np.where(is_mated, searches.mate_score, searches.non_mate_score)
-    if max_rank is not None:  # such a mate is missed at every threshold: below whatever else there is
-        scores = np.where(is_mated & (searches.rank > max_rank), scores.min() - 1, scores)
+    beyond = is_mated & (searches.rank > max_rank) if max_rank is not None else np.zeros_like(is_mated)
+    scores = np.where(beyond, scores.min() - 1, scores)  # missed at every threshold: below whatever else there is
     curve = error_rates(scores, is_mated).thinned(400)
-    # the first point accepts everybody, also mates beyond the rank
+    first = int(beyond.any())  # the threshold that would accept them too
     return {
-        "threshold": curve.thresholds[1:].tolist(),
-        "fpir": curve.fmr[1:].tolist(),
-        "fnir": curve.fnmr[1:].tolist(),
+        "threshold": curve.thresholds[first:].tolist(),
+        "fpir": curve.fmr[first:].tolist(),
+        "fnir": curve.fnmr[first:].tolist(),
     }
 
 

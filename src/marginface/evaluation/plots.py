@@ -114,7 +114,7 @@ def det_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") -> Plot:
         axes.set_xlabel("False match rate: strangers taken for the same person")
         axes.set_ylabel("False non-match rate: true pairs refused")
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[::-1], labels[::-1], loc="lower left", frameon=True, framealpha=0.95, edgecolor="none")
+        axes.legend(handles[::-1], labels[::-1], loc="upper right", frameon=True, framealpha=0.95, edgecolor="none")
         names = ", ".join(str(r["system"]["name"]) for r in records)
         return finish(
             figure,

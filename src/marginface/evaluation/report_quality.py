@@ -94,8 +94,8 @@ def discard_of(
 ) -> dict[str, Any] | None:
     """Return error versus discard of comparisons by each quality score, and the best and worst images by the best one.
 
-    None where no score tells images apart, or where the pairs cannot carry any of the rates. The rate is that of the
-    report's first sentence.
+    None where no score tells images apart, where the pairs cannot carry any of the rates, or where no true pair is
+    refused, so that there is nothing to get rid of. The rate is that of the report's first sentence.
 
     Args:
         comparisons: of single images; positions speak of `keys`.
@@ -125,6 +125,8 @@ def discard_of(
         )
         for name, values in scores.items()
     }
+    if not any(curve.random for curve in curves.values()):
+        return None
     best = min(curves, key=lambda name: curves[name].area or 0.0)
     used = np.union1d(comparisons.left, comparisons.right)
     order = used[np.argsort(scores[best][used], kind="stable")]
