@@ -141,8 +141,8 @@ def histogram_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") ->
             name=f"{prefix}scores",
             title="Scores of the same person and of different people",
             caption="The further the two shapes stand apart, the better. Each shape sums to 100 %. The dashed line is "
-            f"the threshold of the sentence at the top of {'this set' if prefix else 'the page'}. Each system has its own "
-            "range of scores.",
+            f"the threshold of the sentence at the top of {'this set' if prefix else 'the page'}. Each system has its "
+            "own range of scores.",
             alt="Histograms of mated and non-mated scores with the threshold of each system.",
         )
 
