@@ -55,7 +55,7 @@ def address(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_a_few_requests_to_each_route(address: str, route: tuple[str, str]) -> None:
-    try_out(route, address, examples=8)
+    try_out(route, address, examples=4)
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ def team(tmp_path: Path) -> Path:
     return tmp_path / "team.db"
 
 
+@pytest.mark.slow
 def test_sigterm_lets_a_running_request_end(team: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
