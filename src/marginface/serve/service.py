@@ -122,7 +122,7 @@ class Service:
                 *pictures,
                 model=cast(FaceModel, self.model),  # of which `verify` uses the card and `embed`
                 detector=self.looker.detector,
-                fmr=fmr or max(self.settings.fmr, 1e-3),
+                fmr=fmr or self.settings.fmr,
                 which=which,
             )
         self._count(2, sum(face is not None for face in told.faces))
