@@ -41,7 +41,7 @@ def test_a_graph_that_drifts_is_not_written_and_the_old_one_stays(faces, tmp_pat
     path = tmp_path / "out" / "tiny.onnx"
     export_checked(tiny(), path, ExportConfig(), check=faces)
     before = path.read_bytes()
-    monkeypatch.setattr(exporting, "onnx_graph", lambda network, example: _shifted(graph_once(network, example)))
+    monkeypatch.setattr(exporting, "onnx_graph", lambda *network, **how: _shifted(graph_once(*network, **how)))
     with pytest.raises(WorkError, match=r"not written, for on 12 faces of .* from the model's, above 1e-05"):
         export_checked(tiny(), path, ExportConfig(), check=faces)
     assert path.read_bytes() == before
