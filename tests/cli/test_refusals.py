@@ -143,7 +143,7 @@ def test_a_batch_larger_than_the_set(faces: Path, tmp_path: Path, capsys: pytest
         (["trian"], "did you mean 'train'"),
         (["data"], "say which: data describe, data"),
         (["train", "casia_mobilefacenet_arcfac", "--out", "x"], "did you mean 'casia_mobilefacenet_arcface'"),
-        (["evaluate", "nowhere", "--data", "folder:nowhere"], "nowhere does not exist; expected FOLDER/<identity>/<image>"),
+        (["evaluate", "nowhere", "--data", "folder:nowhere"], "nowhere does not exist; expected FOLDER"),
         (["evaluate", "raw-pixels", "--data", "folder:x", "--protocol", "lfw"], "say where it is with --pairs"),
         (["config", "show", "demo", "--epochs", "0"], "epochs is 0.0; give more than 0."),
     ],
