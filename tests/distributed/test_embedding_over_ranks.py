@@ -89,6 +89,7 @@ def test_a_broken_image_of_one_rank_stops_all_with_its_name(roots: list[Path]) -
     assert "person_00/0001.jpg" in first
 
 
+@pytest.mark.slow
 def test_an_evaluation_during_training_is_that_of_one_process_on_every_rank(roots: list[Path]) -> None:
     evaluation = {"name": "s", "data": f"folder:{roots[0]}", "protocol": {"kind": "generated"}, "num_replicates": 20}
     configs = [

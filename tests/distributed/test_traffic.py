@@ -80,6 +80,7 @@ def _count(configs: dict[str, TrainConfig]) -> dict[str, dict[str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_real_step_exchanges_the_bytes_that_are_estimated(tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", num_identities=64, images_per_identity=2, size=32)
     source = f"folder:{faces}"

@@ -24,6 +24,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_process_that_accumulates_the_same_halves(recipe: Path) -> None:
     # Each rank normalises by its own half of the batch (BatchNorm is local): one process with two parts is the oracle.
     one, two = recipe.parent / "one", recipe.parent / "two"

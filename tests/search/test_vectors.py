@@ -71,3 +71,12 @@ def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "v").write_bytes(content)
     with pytest.raises(InputError, match="not a file of vectors"):
         VectorFile(tmp_path / "v")
+
+
+def test_closing_twice_closes_nothing_of_others(tmp_path: Path) -> None:
+    file = VectorFile.create(tmp_path / "v", settings())
+    file.close()
+    with open(tmp_path / "other", "wb") as other:  # takes the number that has become free
+        file.close()
+        other.write(b"still open")
+    assert (tmp_path / "other").read_bytes() == b"still open"

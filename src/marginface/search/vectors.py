@@ -169,8 +169,10 @@ class VectorFile:
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Close the file; arrays that were handed out stay readable."""
-        os.close(self._file)
+        """Close the file; arrays that were handed out stay readable. Closing twice does no harm."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1  # the number may be another file's by now
 
     def _put(self, slot: int, record: bytes) -> None:
         written = os.pwrite(self._file, record, _HEADER_BYTES + slot * self._type.itemsize)
