@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,8 @@ def search(
             print(dumps({"file": photograph} | asdict(result), ensure_ascii=False))
             continue
         more = (f"{c.name} {c.score:.3f}" for c in result.candidates) if top_k > 1 else ()
-        print("\t".join([photograph, result.name or "unknown", f"{result.score:.3f}", *more]))
+        score = f"{result.score:.3f}" if math.isfinite(result.score) else "-"  # nobody is enrolled
+        print("\t".join([photograph, result.name or "unknown", score, *more]))
     for sentence in seen.missed:
         print(sentence, file=sys.stderr)
     if found:
