@@ -1,5 +1,7 @@
 """Exported graphs give the model's embeddings, carry its contract and card, and are read strictly."""
 
+import copy
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ import onnx
 
 from marginface.backbones import BACKBONES
 from marginface.errors import InputError
-from marginface.images.normalize import InputContract
+from marginface.images.normalize import InputContract, normalize
 from marginface.models import FaceModel, load_model, resolve_model_folder, runtimes
 from marginface.models.drift import cosine_drift
 from marginface.models.exported_model import ExportedModel
@@ -191,6 +193,11 @@ def test_every_family_is_exported_as_it_is(kind, tmp_path, monkeypatch):
     config = BACKBONES[kind](kind=kind, embedding_dim=16)
     model = FaceModel(network_of(kind), config, InputContract(input_size=32), runtime="eager")
     export_model(model, tmp_path / "one.onnx", ExportConfig(takes="pixels"))
+    pixels = normalize(crops(), model.contract)
+    rounding = cosine_drift(
+        model.backbone(pixels).detach(), copy.deepcopy(model.backbone).double()(pixels.double()).detach().float()
+    )
+    allowed = max(1e-8, 10 * float(rounding.max()))  # gates of random weights make rounding grow: 7e-5 for ir_se50
     for runtime in runtimes.ENGINES:
         loaded = load_model(tmp_path / "one.onnx", runtime=runtime)
-        assert cosine_drift(model.embed(crops()), loaded.embed(crops())).max() < 1e-8
+        assert cosine_drift(model.embed(crops()), loaded.embed(crops())).max() < allowed
