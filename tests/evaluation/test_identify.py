@@ -66,6 +66,9 @@ def test_a_search_among_comparisons_is_refused_in_words(faces: Path, tmp_path: P
 def test_broken_images_stop_a_search_or_are_counted(faces: Path, tmp_path: Path) -> None:
     root = layouts.tinyface(faces, tmp_path / "t", num_distractor_people=2)
     next((root / "Probe").iterdir()).write_text("no image")
+    groups = EvaluationConfig(name="t", data=str(root), protocol=PROTOCOLS["tinyface"](), groups=tmp_path / "g.csv")
+    with pytest.raises(InputError, match="groups are of pairs of images; tinyface searches"):
+        judge_systems([RawPixels()], groups)
     config = EvaluationConfig(name="t", data=str(root), protocol=PROTOCOLS["tinyface"](), num_replicates=0)
     with pytest.raises(InputError):
         judge_systems([RawPixels(input_size=32)], config)

@@ -155,8 +155,7 @@ def judge_systems(
     """
     source = config.protocol.open(config.data) if source is None else source
     plan = config.protocol.plan(source)
-    if not isinstance(plan, SearchPlan | DistractorPlan):
-        groups_of(config, source, plan)  # a wrong table should show now, not after the embedding
+    groups_of(config, source, plan)  # a wrong table should show now, not after the embedding
     rows = [e.name for e in embedders] if names is None else list(names)
     texts = [None] * len(rows) if descriptions is None else list(descriptions)
     tables = [
@@ -232,15 +231,16 @@ def _judge_comparisons(
     )
 
 
-def groups_of(config: EvaluationConfig, source: RecordSource, plan: Pairs | TemplatePairs) -> Groups | None:
+def groups_of(config: EvaluationConfig, source: RecordSource, plan: Plan) -> Groups | None:
     """Return the groups of a table, or else those of the protocol.
 
     Raises:
-        InputError: groups of templates, or too few pairs to set their threshold.
+        InputError: groups of templates or searches, or too few pairs to set their threshold.
     """
-    if isinstance(plan, TemplatePairs):
+    if not isinstance(plan, Pairs):
         if config.groups is not None:
-            raise InputError(f"{config.name}: groups are of pairs of images; {plan.name} compares templates.")
+            what = "compares templates" if isinstance(plan, TemplatePairs) else "searches"
+            raise InputError(f"{config.name}: groups are of pairs of images; {config.protocol.kind} {what}.")
         return None
     groups = plan.groups
     if config.groups is not None:

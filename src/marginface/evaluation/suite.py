@@ -13,7 +13,7 @@ import numpy as np
 from marginface.distributed import Ranks
 from marginface.errors import InputError
 from marginface.models import FaceModel
-from marginface.protocols import DistractorPlan, Plan, SearchPlan
+from marginface.protocols import Pairs, Plan, TemplatePairs
 from marginface.protocols.settings import ProtocolSettings
 from marginface.quality import QUALITY
 from marginface.records.embedding_table import EmbeddingTable
@@ -76,11 +76,10 @@ def open_sets(suite: SuiteConfig) -> list[OpenSet]:
         with _named(config, suite):
             source = config.protocol.open(config.data)
             plan = config.protocol.plan(source)
-            if not isinstance(plan, SearchPlan | DistractorPlan):
-                if plan.mated.all() or not plan.mated.any():
-                    kind = "mated" if plan.mated.all() else "non-mated"
-                    raise InputError(f"{plan.name} has {kind} pairs only; error rates need both kinds.")
-                groups_of(config, source, plan)
+            if isinstance(plan, Pairs | TemplatePairs) and (plan.mated.all() or not plan.mated.any()):
+                kind = "mated" if plan.mated.all() else "non-mated"
+                raise InputError(f"{plan.name} has {kind} pairs only; error rates need both kinds.")
+            groups_of(config, source, plan)
             found.append(OpenSet(config, source, plan))
     return found
 
