@@ -7,7 +7,13 @@ import pytest
 
 from marginface.errors import InputError
 from marginface.metrics import fnmr_at_fmr
-from marginface.metrics.discard import STEPS, area_difference, error_versus_discard, pair_quality
+from marginface.metrics.discard import (
+    STEPS,
+    area_difference,
+    error_versus_discard,
+    errors_versus_discard,
+    pair_quality,
+)
 from tests.helpers.scores import bells, people_pairs
 
 
@@ -147,3 +153,19 @@ def test_what_cannot_be_drawn_is_refused(settings, message):
     quality = settings.pop("quality", np.ones(500))
     with pytest.raises(InputError, match=message):
         error_versus_discard(scores, mated, quality, **settings)
+
+
+def test_known_errors_draw_the_curve_that_their_threshold_draws():
+    scores, mated = bells(num_mated=300, num_non_mated=1000)
+    quality = np.random.default_rng(2).integers(40, size=1300).astype(float)
+    by_threshold = error_versus_discard(scores, mated, quality, fmr=0.05)
+    wrong = scores[mated] < by_threshold.threshold[0]
+    people = np.arange(300) // 3
+    found = errors_versus_discard(wrong, quality[mated], person=people, num_replicates=50)
+    assert found.fnmr == pytest.approx(by_threshold.fnmr)
+    assert (found.gain, found.area) == (pytest.approx(by_threshold.gain), pytest.approx(by_threshold.area))
+    assert found.num_replicates == 50
+    assert found.area_interval.low < found.area < found.area_interval.high
+    assert (found.low <= found.fnmr).all()
+    with pytest.raises(InputError, match="at least one"):
+        errors_versus_discard([], [])

@@ -19,6 +19,8 @@ that says the same of every image draws the level line of random discarding.
 
 Bounds: discarding at random keeps FNMR(0); ideal discarding takes the errors first, (FNMR(0) - r) / (1 - r) down to 0.
 A quality of single images can hardly reach the ideal, for it does not know which pair an image will meet.
+
+`errors_versus_discard` draws the same curve of anything whose errors are known one by one, such as searches.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import numpy.typing as npt
 from marginface.errors import InputError
 from marginface.metrics.bootstrap import OrderedPairs, numbered
 from marginface.metrics.intervals import Interval, wilson
+from marginface.metrics.replicates import drawn_times
 from marginface.metrics.sorted_scores import checked
 from marginface.metrics.verification import ERRORS_BOUNDED, fmr_support, fnmr_at_fmr
 
@@ -47,7 +50,8 @@ class DiscardCurve:
     """One EDC with its bounds, its band and its partial area."""
 
     rule: Rule
-    target_fmr: float
+    target_fmr: float | None
+    """None where errors were given rather than found by a threshold."""
     discarded: Array
     """(G,) share of the mated comparisons left out."""
     fnmr: Array
@@ -56,7 +60,7 @@ class DiscardCurve:
     """(G,) band: at each end the wider of Wilson's and of the bootstrap over identities, as a table's intervals."""
     high: Array
     threshold: Array
-    """(G,) score from which a comparison matches."""
+    """(G,) score from which a comparison matches; NaN where errors were given."""
     ideal: Array
     """(G,) the lowest FNMR that any order of discarding could reach at the fixed threshold."""
     area_limit: float
@@ -67,6 +71,7 @@ class DiscardCurve:
     gain: float | None
     """(random - area) / (random - ideal area): 1 is ideal, 0 random, below 0 worse than random. None without errors."""
     num_mated: int
+    """Comparisons, or searches, that could be refused wrongly."""
     num_non_mated: int
     num_replicates: int
     """Of the bootstrap; 0 where the band is Wilson's alone, which takes pairs for independent."""
@@ -118,13 +123,7 @@ def error_versus_discard(
             FMR, or an area limit outside 0.01..0.95.
     """
     values, is_mated = checked(scores, mated)
-    goodness = np.asarray(quality, np.float64)
-    if goodness.shape != values.shape:
-        raise InputError(f"One quality per comparison is needed; got {goodness.shape} for {len(values):,}.")
-    if not np.isfinite(goodness).all():
-        raise InputError(f"{int((~np.isfinite(goodness)).sum()):,} comparisons have a quality that is not finite.")
-    if not STEPS[1] <= area_limit <= STEPS[-1]:
-        raise InputError(f"area_limit is {area_limit:g}; it lies between 0.01 and 0.95, and 0.2 is usual.")
+    goodness = _checked_quality(quality, values.shape, area_limit)
     num_non_mated = int((~is_mated).sum())
     if fmr_support(num_non_mated, fmr) == "refused":
         raise InputError(
@@ -148,28 +147,64 @@ def error_versus_discard(
             if (resample := sides.pairs.replicate(seed, number)) is not None
         ]
     ).reshape(-1, len(STEPS))
-    low, high = _band(fnmr, replicates, len(sides.mated_score), confidence)
-    areas = np.array([_area(one, area_limit) for one in replicates], np.float64)
-    area, ideal = _area(fnmr, area_limit), np.maximum(fnmr[0] - STEPS, 0) / (1 - STEPS)
-    least = _area(ideal, area_limit)
-    reaches, has_errors = bool(np.isfinite(area)), bool(fnmr[0] > 0)
-    return DiscardCurve(
+    return _curve_of(
+        fnmr,
+        threshold,
+        replicates,
         rule=rule,
         target_fmr=fmr,
-        discarded=STEPS.copy(),
-        fnmr=fnmr,
-        low=low,
-        high=high,
-        threshold=threshold,
-        ideal=ideal,
-        area_limit=area_limit,
-        area=area if reaches else None,
-        area_interval=_percentiles(areas, confidence) if reaches else None,
-        gain=float((fnmr[0] - area) / (fnmr[0] - least)) if reaches and has_errors else None,
         num_mated=len(sides.mated_score),
         num_non_mated=num_non_mated,
-        num_replicates=len(replicates),
-        replicate_areas=areas,
+        area_limit=area_limit,
+        confidence=confidence,
+    )
+
+
+def errors_versus_discard(
+    errors: npt.ArrayLike,
+    quality: npt.ArrayLike,
+    *,
+    person: npt.ArrayLike | None = None,
+    area_limit: float = 0.2,
+    num_replicates: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> DiscardCurve:
+    """Return the curve of things whose errors are known one by one: searches that miss the person they are for.
+
+    Whatever threshold the errors come from stays, also in the replicates.
+
+    Args:
+        errors: (M,) true where one went wrong.
+        quality: (M,) higher is better.
+        person: (M,) whose they are; without it there is no bootstrap.
+        area_limit: up to which share left out the area counts, a hundredth at least.
+        num_replicates: resamplings of the people.
+        confidence: of the band and of the area's interval.
+        seed: of the resampling.
+
+    Raises:
+        InputError: nothing at all, a quality that is missing or not finite, or an area limit outside 0.01..0.95.
+    """
+    wrong = np.asarray(errors, np.float64)
+    if not len(wrong):
+        raise InputError("Error versus discard needs at least one mated search or comparison.")
+    order = _ByQuality(_checked_quality(quality, wrong.shape, area_limit))
+    replicates = []
+    if person is not None:
+        people, number = np.unique(np.asarray(person), return_inverse=True)
+        draws = (drawn_times(len(people), k, seed)[number].astype(np.float64) for k in range(num_replicates))
+        replicates = [_share_left(order.sums(times), order.sums(times * wrong)) for times in draws if times.any()]
+    return _curve_of(
+        _share_left(order.sums(np.ones(len(wrong))), order.sums(wrong)),
+        np.full(len(STEPS), np.nan),
+        np.array(replicates).reshape(-1, len(STEPS)),
+        rule="fixed",
+        target_fmr=None,
+        num_mated=len(wrong),
+        num_non_mated=0,
+        area_limit=area_limit,
+        confidence=confidence,
     )
 
 
@@ -194,6 +229,40 @@ def area_difference(one: DiscardCurve, other: DiscardCurve, *, confidence: float
     return _percentiles(one.replicate_areas - other.replicate_areas, confidence)
 
 
+def _checked_quality(quality: npt.ArrayLike, shape: tuple[int, ...], area_limit: float) -> Array:
+    goodness = np.asarray(quality, np.float64)
+    if goodness.shape != shape:
+        raise InputError(f"One quality per comparison is needed; got {goodness.shape} for {shape[0]:,}.")
+    if not np.isfinite(goodness).all():
+        raise InputError(f"{int((~np.isfinite(goodness)).sum()):,} comparisons have a quality that is not finite.")
+    if not STEPS[1] <= area_limit <= STEPS[-1]:
+        raise InputError(f"area_limit is {area_limit:g}; it lies between 0.01 and 0.95, and 0.2 is usual.")
+    return goodness
+
+
+class _ByQuality:
+    """What leaves together, lowest quality first."""
+
+    def __init__(self, quality: Array) -> None:
+        self.order = np.argsort(quality, kind="stable")
+        ordered = quality[self.order]
+        self.tie_ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # last of each equal quality
+        self.cuts = ordered[self.tie_ends]
+
+    def sums(self, values: Array) -> Array:
+        """Return 0, and the sum of all that has left after each tie."""
+        return np.concatenate([[0.0], np.cumsum(values[self.order])[self.tie_ends]])
+
+
+def _share_left(weight: Array, errors: Array) -> Array:
+    """Return the share of errors in what is left at each of `STEPS`, given sums by quality.
+
+    The straight line between the ends of a tie is the mean over random orders inside it.
+    """
+    gone = STEPS * weight[-1]
+    return np.asarray((errors[-1] - np.interp(gone, weight, errors)) / (weight[-1] - gone))
+
+
 class _Sides:
     """Mated and non-mated pairs in ascending order of score, with their qualities, ready for many weightings."""
 
@@ -202,38 +271,68 @@ class _Sides:
         self.mated_score, self.non_mated_score = pairs.mated_scores, pairs.non_mated_scores
         self.mated_quality = quality[pairs.mated_order]
         self.non_mated_quality = quality[pairs.non_mated_order]
-        self.by_quality = np.argsort(self.mated_quality, kind="stable")
-        ordered = self.mated_quality[self.by_quality]
-        self.tie_ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # last of each equal quality
-        self.cuts = ordered[self.tie_ends]
+        self.by_quality = _ByQuality(self.mated_quality)
 
     def curve(self, mated_weight: Array, non_mated_weight: Array) -> tuple[Array, Array]:
         """Return FNMR and threshold at each of `STEPS`; weights are in ascending order of score."""
         too_low = self.pairs.highest_refused(non_mated_weight, self.fmr)
-        weight, errors = (
-            np.concatenate([[0.0], np.cumsum(side[self.by_quality])[self.tie_ends]])
-            for side in (mated_weight, mated_weight * (self.mated_score <= too_low))
-        )
-        gone = STEPS * weight[-1]
+        weight = self.by_quality.sums(mated_weight)
         if self.rule == "fixed":
-            # The straight line between the ends of a tie is the mean over random orders inside it.
-            fnmr = (errors[-1] - np.interp(gone, weight, errors)) / (weight[-1] - gone)
-            return fnmr, np.full(len(STEPS), self.pairs.next_above(too_low))
-        found = [self._retuned(share, weight, mated_weight, non_mated_weight) for share in gone]
+            errors = self.by_quality.sums(mated_weight * (self.mated_score <= too_low))
+            return _share_left(weight, errors), np.full(len(STEPS), self.pairs.next_above(too_low))
+        found = [self._retuned(share, weight, mated_weight, non_mated_weight) for share in STEPS * weight[-1]]
         fnmr, thresholds = np.array(found).T
         return fnmr, thresholds
 
     def _retuned(self, gone: float, weight: Array, mated_weight: Array, non_mated_weight: Array) -> tuple[float, float]:
         """Return FNMR and threshold on what is left when mated comparisons of the weight `gone` have left."""
-        tie = min(int(np.searchsorted(weight, gone, side="right")) - 1, len(self.cuts) - 1)
+        tie = min(int(np.searchsorted(weight, gone, side="right")) - 1, len(self.by_quality.cuts) - 1)
         left_of_tie = 1 - (gone - weight[tie]) / max(weight[tie + 1] - weight[tie], 1e-300)
-        cut = self.cuts[tie]
+        cut = self.by_quality.cuts[tie]
         keep = [(side > cut) + left_of_tie * (side == cut) for side in (self.mated_quality, self.non_mated_quality)]
         if keep[1].sum() * self.fmr < ERRORS_BOUNDED - 1e-6:
             return np.nan, np.nan
         too_low = self.pairs.highest_refused(non_mated_weight * keep[1], self.fmr)
         kept = mated_weight * keep[0]
         return float(kept[self.mated_score <= too_low].sum() / kept.sum()), self.pairs.next_above(too_low)
+
+
+def _curve_of(
+    fnmr: Array,
+    threshold: Array,
+    replicates: Array,
+    *,
+    rule: Rule,
+    target_fmr: float | None,
+    num_mated: int,
+    num_non_mated: int,
+    area_limit: float,
+    confidence: float,
+) -> DiscardCurve:
+    """Return the curve with its bounds, band and area, given (R, G) replicates of it."""
+    low, high = _band(fnmr, replicates, num_mated, confidence)
+    areas = np.array([_area(one, area_limit) for one in replicates], np.float64)
+    area, ideal = _area(fnmr, area_limit), np.maximum(fnmr[0] - STEPS, 0) / (1 - STEPS)
+    least = _area(ideal, area_limit)
+    reaches, has_errors = bool(np.isfinite(area)), bool(fnmr[0] > 0)
+    return DiscardCurve(
+        rule=rule,
+        target_fmr=target_fmr,
+        discarded=STEPS.copy(),
+        fnmr=fnmr,
+        low=low,
+        high=high,
+        threshold=threshold,
+        ideal=ideal,
+        area_limit=area_limit,
+        area=area if reaches else None,
+        area_interval=_percentiles(areas, confidence) if reaches else None,
+        gain=float((fnmr[0] - area) / (fnmr[0] - least)) if reaches and has_errors else None,
+        num_mated=num_mated,
+        num_non_mated=num_non_mated,
+        num_replicates=len(replicates),
+        replicate_areas=areas,
+    )
 
 
 def _band(fnmr: Array, replicates: Array, num_mated: int, confidence: float) -> tuple[Array, Array]:
