@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from marginface.errors import InputError
 from marginface.records.record import Record
 
 
@@ -44,6 +46,22 @@ class MadeUp:
             landmarks=self.landmarks.get(index),
             meta=self.meta.get(index, {}),
         )
+
+
+class Stops(MadeUp):
+    """The same, and reading it fails after so many reads, as a kill or Ctrl-C would end the work."""
+
+    def __init__(self, source: MadeUp, *, reads: float = math.inf, error: BaseException | None = None) -> None:
+        vars(self).update(vars(source))
+        self.reads_left, self.error = reads, error or InputError("stopped")
+        self.read: list[int] = []
+
+    def __getitem__(self, index: int) -> Record:
+        if not self.reads_left:
+            raise self.error
+        self.reads_left -= 1
+        self.read.append(index)
+        return super().__getitem__(index)
 
 
 def assert_same_records(one: Any, other: Any) -> None:

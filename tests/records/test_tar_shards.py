@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
-from marginface.records.record import Record
 from marginface.records.tar_shards import TarShards
 from marginface.records.write import WRITERS
+from tests.records.made_up import MadeUp, Stops, assert_same_records
 
 
 def shard(path, members):
@@ -139,40 +139,18 @@ def test_names_that_would_leave_a_folder_are_only_names(tmp_path):
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.jpg")] == ["out/0/%2E%2E/%2E%2E/etc/x.jpg"]
 
 
-class _Memory:
-    location = "memory"
-    identities = ("b", "a")
-    labels = np.array([1, 0, 1])
-    keys = ("k1", "k0", "k2")
-
-    def __init__(self, stop_at=9):
-        self.stop_at = stop_at
-        self.read = []
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, i):
-        if i == self.stop_at:
-            raise InputError("interrupted")
-        self.read.append(i)
-        label = int(self.labels[i])
-        points = np.arange(10, dtype=np.float32).reshape(5, 2) + 0.1
-        return Record(key=self.keys[i], image=b"%d" % i, label=label, identity=self.identities[label], landmarks=points)
-
-
 def test_written_shards_keep_everything_and_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("marginface.records.write_webdataset.SHARD_IMAGES", 1)
-    with pytest.raises(InputError, match="interrupted"):
-        WRITERS["webdataset"](_Memory(stop_at=2), tmp_path / "out")
+    points = {i: np.arange(10, dtype=np.float32).reshape(5, 2) + 0.1 for i in range(3)}
+    memory = MadeUp([b"0", b"1", b"2"], [1, 0, 1], keys=["k1", "k0", "k2"], identities=["b", "a"], landmarks=points)
+    with pytest.raises(InputError, match="stopped"):
+        WRITERS["webdataset"](Stops(memory, reads=3 + 2), tmp_path / "out")  # three to know the source by
     assert not (tmp_path / "out").exists()
-    again = _Memory()
+    again = Stops(memory)
     assert WRITERS["webdataset"](again, tmp_path / "out") == 3
-    assert again.read == [2]
+    assert again.read == [0, 1, 2, 2]
     source = TarShards(tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"shard-00000{i}.tar" for i in range(3)]
-    assert (source.keys, source.identities, source.labels.tolist()) == (_Memory.keys, ("b", "a"), [1, 0, 1])
-    assert [source[i].image for i in range(3)] == [b"0", b"1", b"2"]
-    np.testing.assert_array_equal(source[1].landmarks, again[1].landmarks)
+    assert_same_records(source, memory)
     with pytest.raises(InputError, match="exists already"):
         WRITERS["webdataset"](again, tmp_path / "out")

@@ -18,7 +18,7 @@ def convert(
 ) -> None:
     """Write all images of a data set in another format. Nothing is decoded: the images keep their bytes.
 
-    Stopped at any moment, the same command goes on where it was, for packed: and folder: targets; others begin anew.
+    Stopped at any moment, the same command goes on where it was, and the files come out as without the stop.
 
     Args:
         source: What to read, such as recordio:faces_emore, folder:/data/faces or tar:faces.tar?only=some.txt.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from marginface.errors import InputError, WorkError
+from marginface.records.write_aside import locked
 
 
 class BlockCache:
@@ -132,10 +133,5 @@ class BlockCache:
     def _set_used(self, used: int) -> None:
         (self.folder / "used").write_text(str(used))
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        import fcntl  # not on Windows, where no cache is needed for folders
-
-        with open(self.folder / "lock", "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self.folder / "lock")

@@ -25,8 +25,8 @@ def convert(
 ) -> int:
     """Write all records of `source` to `target`, and return how many it holds then.
 
-    `packed:` and `folder:` go on where they were stopped, when the same is asked for again. Other targets are written
-    aside and begun anew. None is ever taken for whole before it is.
+    Stopped at any moment, it goes on when the same is asked for again, and the bytes come out as without the stop; only
+    `list:`, which copies no image, is begun anew. None is ever taken for whole before it is.
 
     Args:
         source: the records.
@@ -46,6 +46,8 @@ def convert(
     if scheme == "packed":
         if isinstance(source, PairedImages) and is_url(path):
             raise InputError(f"{target}: the pairs of {source.location} cannot lie beside a URL; convert to a folder.")
+        if isinstance(source, PairedImages) and append:
+            raise InputError(f"{target}: the pairs of {source.location} cannot be appended; convert to another folder.")
         num = write_packed(source, path, progress, append=append, shard_bytes=shard_bytes or SHARD_BYTES)
         if isinstance(source, PairedImages):
             write_pairs(source, pairs_path(Path(path)))

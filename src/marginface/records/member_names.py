@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from marginface.errors import InputError
 from marginface.records.image_bytes import suffix_of
 from marginface.records.indexed import is_image_name
@@ -42,6 +45,31 @@ class MemberNames:
         self.order = Order(list(identities), [], [])
         self._folders = [_safe(name) for name in identities]
         self._taken: set[str] = set()
+
+    def take_up(self, lines: bytes, labels: npt.NDArray[np.int64]) -> None:
+        """Go on behind the records that an interrupted run has written.
+
+        Args:
+            lines: the file of their names, see `line`.
+            labels: of these records.
+
+        Raises:
+            InputError: the lines are not about as many records.
+        """
+        names = [line.rpartition("\t")[2] for line in lines.decode("utf-8", "surrogateescape").split("\n")[:-1]]
+        if len(names) != len(labels):
+            raise InputError(
+                f"what an interrupted run left behind has {len(names)} names for {len(labels)} images; delete its"
+                " hidden folder, .NAME.partial."
+            )
+        self.order.names.extend(names)
+        self.order.labels.extend(labels.tolist())
+        self._taken.update(names)
+
+    @staticmethod
+    def line(name: str) -> bytes:
+        """Return a line of the file of names; `_safe` has left no line end in a name."""
+        return f"{name}\n".encode("utf-8", "surrogateescape")
 
     def next(self, record: Record, image: bytes) -> str:
         """Return the name of the next record, whose encoded bytes are `image`: its key, wherever that is a safe one."""

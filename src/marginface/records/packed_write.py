@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from marginface.errors import InputError, WorkError
 from marginface.records.blob_store import BlobStore, open_store
-from marginface.records.checksum import checksum_of
 from marginface.records.names import positions_of
 from marginface.records.packed import PackedRecords, read_manifest
 from marginface.records.packed_format import (
@@ -30,6 +29,7 @@ from marginface.records.packed_format import (
 from marginface.records.packed_shard import Shard
 from marginface.records.packed_shard_write import ShardWriter
 from marginface.records.record import RecordSource
+from marginface.records.unfinished import job_of
 from marginface.records.write_aside import Progress, no_progress
 
 SHARD_BYTES = 1 << 30
@@ -62,12 +62,7 @@ def write_packed(
     """
     store = open_store(str(path))
     manifest = _before(store, append=append)
-    job = {
-        "source": source.location,
-        "num_images": len(source),
-        "checksum": checksum_of(source),
-        "shard_bytes": shard_bytes,
-    }
+    job = job_of(source, shard_bytes=shard_bytes)
     if manifest.made_from and _same(manifest.made_from[-1], job):
         store.remove(JOURNAL)
         return manifest.num_images

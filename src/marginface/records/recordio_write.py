@@ -16,7 +16,8 @@ from marginface.records.image_bytes import encoded, size_of
 from marginface.records.member_names import MemberNames
 from marginface.records.record import RecordSource
 from marginface.records.recordio_part import MAGIC, MAGIC_BYTES, MAX_PART_BYTES
-from marginface.records.write_aside import Progress, new_folder, no_progress
+from marginface.records.unfinished import unfinished
+from marginface.records.write_aside import Progress, no_progress
 
 MAX_LABEL = 2**24
 """Labels are float32, exact up to here."""
@@ -26,7 +27,8 @@ def write_recordio(records: RecordSource, path: Path, progress: Progress = no_pr
     """Write the folder `path` with a pack, and return how many images.
 
     Where the labels ascend, it gets insightface's header and identity records; otherwise every key is an image.
-    `train.lst` (key, label, name) keeps the names, in mxnet's form.
+    `train.lst` (key, label, name) keeps the names, in mxnet's form. After an interruption the same call goes on, see
+    `unfinished`.
 
     Raises:
         InputError: `path` exists, a record cannot be read or is too large, or there are too many people for float32.
@@ -37,40 +39,45 @@ def write_recordio(records: RecordSource, path: Path, progress: Progress = no_pr
         raise InputError(f"{records.location} has {num_people:,} people; RecordIO holds {MAX_LABEL:,} at most.")
     with_header = bool(np.all(labels[1:] >= labels[:-1]))
     names = MemberNames(records.identities)
-    side: tuple[int, int] | None = None
-    with (
-        new_folder(path) as aside,
-        open(aside / "train.rec", "wb") as rec,
-        open(aside / "train.idx", "w", encoding="ascii") as idx,
-        open(aside / "train.lst", "w", encoding="utf-8", errors="surrogateescape") as lst,
-    ):
+    first = 1 if with_header else 0
+    end = first + len(records)
+    with unfinished(path, records, written_as="recordio") as work:
+        work.target.mkdir(exist_ok=True)
+        listed = work.target / "train.lst"
+        rec, idx, lst = work.grow(work.target / "train.rec", work.target / "train.idx", listed)
+        names.take_up(listed.read_bytes(), labels[: work.done])
 
         def put(key: int, payload: bytes, name: str) -> None:
             if len(payload) > MAX_PART_BYTES:
                 raise InputError(f"{name}: {len(payload):,} bytes are more than a RecordIO record can hold.")
-            idx.write(f"{key}\t{rec.tell()}\n")
+            idx.write(b"%d\t%d\n" % (key, rec.tell()))
             rec.write(framed(payload))
 
-        first = 1 if with_header else 0
-        end = first + len(records)
-        if with_header:
+        if with_header and not work.done:
             put(0, packed([end, end + num_people], 0, b""), "the header")
-        for i in range(len(records)):
+        for i in range(work.done, len(records)):
             record = records[i]
             image = encoded(record.image)
-            side = side or size_of(image)
             name = names.next(record, image)
             put(first + i, packed(record.label, first + i, image), name)
-            lst.write(f"{first + i}\t{record.label}\t{name}\n")
+            lst.write(b"%d\t%d\t%b" % (first + i, record.label, names.line(name)))
+            work.mark(i + 1)
             progress(i + 1, len(records))
         if with_header:
             starts = first + np.searchsorted(labels, np.arange(num_people + 1))
             for label in range(num_people):
                 bounds = [int(starts[label]), int(starts[label + 1])]
                 put(end + label, packed(bounds, end + label, b""), "an identity record")
-        height, width = side or (112, 112)
-        (aside / "property").write_text(f"{num_people},{height},{width}\n", encoding="ascii")
+        height, width = _size(records)
+        with work.part(work.target / "property") as aside:
+            aside.write_text(f"{num_people},{height},{width}\n", encoding="ascii")
     return len(records)
+
+
+def _size(records: RecordSource) -> tuple[int, int]:
+    """Return (height, width) of the first image that tells it; 112 x 112, as most packs have, where none does."""
+    sizes = (size_of(encoded(records[i].image)) for i in range(len(records)))
+    return next((size for size in sizes if size is not None), (112, 112))
 
 
 def packed(label: float | list[int], number: int, image: bytes) -> bytes:

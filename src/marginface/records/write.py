@@ -17,10 +17,11 @@ from marginface.records.packed_write import write_packed
 from marginface.records.record import Record, RecordSource
 from marginface.records.recordio_write import write_recordio
 from marginface.records.select import Subset
-from marginface.records.write_aside import Progress, new_file, new_folder, no_progress, refuse_existing
+from marginface.records.unfinished import unfinished
+from marginface.records.write_aside import Progress, new_file, no_progress, refuse_existing
 from marginface.records.write_pairs import pairs_path, write_pairs
 from marginface.records.write_parquet import write_parquet
-from marginface.records.write_tar import write_tar
+from marginface.records.write_tar import write_tar_of
 from marginface.records.write_webdataset import write_webdataset
 
 Writer = Callable[[RecordSource, Path, Progress], int]
@@ -31,44 +32,22 @@ def write_folder(records: RecordSource, path: Path, progress: Progress = no_prog
     """Write `path/<identity>/<image>`, and return how many images.
 
     Names are the keys; characters that a file system cannot hold become %XX. `.order.json` is added where reading by
-    name would change the order or the labels. Written aside, as `.NAME.partial`, and renamed; after an interruption
-    the same call goes on there.
+    name would change the order or the labels. After an interruption the same call goes on, see `unfinished`: files
+    that are there with the right content are not written again.
 
     Raises:
         InputError: `path` exists, or a record cannot be read.
         WorkError: it cannot be written.
     """
     names = MemberNames(records.identities)
-    with new_folder(path, keep_partial=True) as aside:
+    with unfinished(path, records, written_as="folder") as work:
+        work.target.mkdir(exist_ok=True)
         for done, record in enumerate(_all(records), start=1):
             image = encoded(record.image)
-            _write_once(aside / names.next(record, image), image)
+            _write_once(work.target / names.next(record, image), image)
             progress(done, len(records))
         if names.needs_order_file():
-            _write_once(aside / ORDER_FILE, names.order_file())
-        _remove_all_but({*names.order.names, ORDER_FILE} if names.needs_order_file() else set(names.order.names), aside)
-    return len(records)
-
-
-def write_tar_of(records: RecordSource, path: Path, progress: Progress = no_progress) -> int:
-    """Write a tar of `<identity>/<image>` members, named as by `write_folder`, and return how many images.
-
-    Raises:
-        InputError: `path` exists, or a record cannot be read.
-        WorkError: it cannot be written.
-    """
-    refuse_existing(path)
-    names = MemberNames(records.identities)
-
-    def members() -> Iterator[tuple[str, bytes]]:
-        for done, record in enumerate(_all(records), start=1):
-            image = encoded(record.image)
-            yield names.next(record, image), image
-            progress(done, len(records))
-        if names.needs_order_file():
-            yield ORDER_FILE, names.order_file()
-
-    write_tar(members(), path)
+            _write_once(work.target / ORDER_FILE, names.order_file())
     return len(records)
 
 
@@ -99,15 +78,16 @@ def write_list(records: RecordSource, path: Path, progress: Progress = no_progre
 
 
 def _with_pairs(writer: Writer) -> Writer:
-    """Return a writer that also keeps the pairs of a verification pack, as `NAME.pairs.csv` beside what it writes."""
+    """Return a writer that also keeps the pairs of a verification pack, as `NAME.pairs.csv` beside what it writes.
+
+    The pairs come first: once the records are there, nobody would ask for them again.
+    """
 
     def write(records: RecordSource, path: Path, progress: Progress = no_progress) -> int:
-        if not isinstance(records, PairedImages):
-            return writer(records, path, progress)
-        refuse_existing(pairs_path(path))
-        count = writer(records, path, progress)
-        write_pairs(records, pairs_path(path))
-        return count
+        if isinstance(records, PairedImages):
+            refuse_existing(path)
+            write_pairs(records, pairs_path(path))
+        return writer(records, path, progress)
 
     return write
 
@@ -140,13 +120,6 @@ def _write_once(path: Path, data: bytes) -> None:
     except FileNotFoundError:  # asking first would cost a call a file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-
-
-def _remove_all_but(names: set[str], folder: Path) -> None:
-    """Remove what an interrupted run over another source may have left behind."""
-    for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder).as_posix() not in names:
-            path.unlink()
 
 
 def _file_paths(records: RecordSource) -> list[str] | None:

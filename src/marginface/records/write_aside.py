@@ -1,10 +1,10 @@
-"""New files and folders appear whole or not at all: written aside and renamed."""
+"""New files appear whole or not at all: written aside and renamed. What takes long is `unfinished`'s."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,27 +51,15 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, keep_partial: bool = False) -> Iterator[Path]:
-    """Yield a hidden folder beside `path`, which gets its name when the block ends well.
-
-    Args:
-        path: the folder to make; its parents are made.
-        keep_partial: leave the hidden folder behind when the block fails, and take up the one of an earlier failure.
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file, which ends with the process, however that ends; on Windows there is none.
 
     Raises:
-        InputError: `path` exists.
-        WorkError: it cannot be written.
+        BlockingIOError: another process holds it, and `wait` is False.
     """
-    refuse_existing(path)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        if not keep_partial:
-            shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True, exist_ok=True)
-        yield aside
-        aside.rename(path)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
-    finally:
-        if not keep_partial:
-            shutil.rmtree(aside, ignore_errors=True)
+    with open(path, "ab") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield

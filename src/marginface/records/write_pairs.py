@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from marginface.records.image_pairs import PairedImages
-from marginface.records.write_aside import new_file
+from marginface.records.write_aside import new_file, refuse_existing
 
 
 def pairs_path(path: Path) -> Path:
@@ -16,7 +16,12 @@ def pairs_path(path: Path) -> Path:
 
 
 def write_pairs(records: PairedImages, path: Path) -> None:
-    """Write the pairs of a pack, images by their keys, aside and renamed."""
+    """Write the pairs of a pack, images by their keys, aside and renamed; the same table may be there already.
+
+    Raises:
+        InputError: another file is there.
+        WorkError: it cannot be written.
+    """
     pairs, keys = records.pairs, records.keys
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -24,5 +29,9 @@ def write_pairs(records: PairedImages, path: Path) -> None:
     folds = [] if pairs.fold is None else pairs.fold.tolist()
     for i, (left, right) in enumerate(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)):
         rows.writerow([keys[left], keys[right], int(pairs.mated[i]), *folds[i : i + 1]])
+    data = text.getvalue().encode()
+    if path.is_file() and path.read_bytes() == data:
+        return
+    refuse_existing(path)
     with new_file(path) as aside:
-        aside.write_text(text.getvalue(), encoding="utf-8")
+        aside.write_bytes(data)

@@ -1,28 +1,36 @@
-"""Records into a parquet file that Hugging Face's `load_dataset` reads as images with labels. Needs pyarrow."""
+"""Records into parquet files that Hugging Face's `load_dataset` reads as images with labels. Needs pyarrow."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from marginface.records.arrow_files import require_pyarrow
 from marginface.records.image_bytes import encoded
 from marginface.records.record import RecordSource
-from marginface.records.write_aside import Progress, new_file, no_progress, refuse_existing
+from marginface.records.unfinished import unfinished
+from marginface.records.write_aside import Progress, no_progress
 
 GROUP_ROWS = 1000
 """About 10 MB of crops: what a reader decodes at once."""
+PART_ROWS = 10_000
+"""So much is done again after an interruption at most."""
 
 
 def write_parquet(records: RecordSource, path: Path, progress: Progress = no_progress) -> int:
-    """Write one parquet file with the columns image {bytes, path}, label, key, landmarks; return how many rows.
+    """Write a table with the columns image {bytes, path}, label, key, landmarks; return how many rows.
+
+    A path that ends in `.parquet` becomes one file, any other a folder of files `data/train-00000-of-00005.parquet`,
+    as the hub has them. Either is written in parts of `PART_ROWS` rows, since a parquet file cannot be written on once
+    its writer is gone: after an interruption the same call goes on behind the last whole part, see `unfinished`. One
+    file is joined from its parts at the end, which takes its size twice on the disk for that moment.
 
     Raises:
         InputError: `path` exists, a record cannot be read, or pyarrow is absent.
         WorkError: it cannot be written.
     """
-    refuse_existing(path)
     arrow = require_pyarrow()
     schema = arrow.schema(
         [
@@ -33,12 +41,44 @@ def write_parquet(records: RecordSource, path: Path, progress: Progress = no_pro
         ],
         metadata=_metadata(list(records.identities)),
     )
-    with new_file(path) as aside, arrow.parquet.ParquetWriter(aside, schema, compression="none") as writer:
-        for start in range(0, len(records), GROUP_ROWS):  # not compressed: JPEGs do not shrink
-            rows = [_row(records, i) for i in range(start, min(start + GROUP_ROWS, len(records)))]
-            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
-            progress(start + len(rows), len(records))
+    num_parts = max(-(-len(records) // PART_ROWS), 1)
+    with unfinished(path, records, written_as="parquet", part_rows=PART_ROWS) as work:
+        one_file = path.suffix == ".parquet"
+        folder = work.folder / "parts" if one_file else work.target / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = [folder / f"train-{number:05d}-of-{num_parts:05d}.parquet" for number in range(num_parts)]
+        for number, part in enumerate(parts):
+            rows = range(number * PART_ROWS, min((number + 1) * PART_ROWS, len(records)))
+            if not part.exists():
+                with work.part(part) as aside:
+                    _write(aside, schema, _groups(records, rows, schema, progress))
+            progress(rows.stop, len(records))
+        if one_file:
+            with work.part(work.target) as aside:
+                _write(aside, schema, _groups_of(parts))
     return len(records)
+
+
+def _write(path: Path, schema: Any, groups: Iterable[Any]) -> None:
+    with require_pyarrow().parquet.ParquetWriter(path, schema, compression="none") as writer:  # JPEGs do not shrink
+        for group in groups:
+            writer.write_table(group)
+
+
+def _groups(records: RecordSource, rows: range, schema: Any, progress: Progress) -> Iterator[Any]:
+    """Yield the row groups of these records."""
+    for start in range(rows.start, rows.stop, GROUP_ROWS):
+        end = min(start + GROUP_ROWS, rows.stop)
+        yield require_pyarrow().Table.from_pylist([_row(records, i) for i in range(start, end)], schema=schema)
+        progress(end, len(records))
+
+
+def _groups_of(parts: Sequence[Path]) -> Iterator[Any]:
+    """Yield the row groups of parquet files, one after the other."""
+    for part in parts:
+        file = require_pyarrow().parquet.ParquetFile(part)
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)
 
 
 def _row(records: RecordSource, index: int) -> dict[str, Any]:
