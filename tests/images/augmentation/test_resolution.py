@@ -1,11 +1,15 @@
 """Blurs take detail away, keep the shape and the mean, and say how strong they were."""
 
+import itertools
+
+import cv2
 import numpy as np
 import pytest
 
 from marginface.errors import InputError
 from marginface.images.augmentation import Draws
 from marginface.images.augmentation.resolution import (
+    INTERPOLATIONS,
     GaussianBlurConfig,
     JpegConfig,
     LowResolutionConfig,
@@ -50,6 +54,20 @@ def test_low_resolution_draws_its_side_evenly_and_both_methods_of_all_five():
     shrunk_alike = LowResolutionConfig(side=(0.4, 0.4))
     looks = {shrunk_alike.apply(IMAGE, Draws(1, i))[0].tobytes() for i in range(300)}
     assert 15 <= len(looks) <= 25  # of 5 x 5 pairs; enlarging by area is enlarging linearly
+
+
+@pytest.mark.parametrize("method", INTERPOLATIONS)
+def test_low_resolution_is_what_opencv_makes_of_bytes_up_to_one_grey_level_in_lanczos(method):
+    noise = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)  # overshoots, so cuts count
+    for image, down, up in itertools.product((IMAGE, noise), ("nearest", method), ("nearest", method)):
+        config, whole = LowResolutionConfig(down=(down,), up=(up,)), image.shape[1::-1]
+        for i in range(8):
+            out, strength = config.apply(image, Draws(0, i))
+            side = round((1 - strength) * whole[0])
+            small = cv2.resize(image, (side, side), interpolation=INTERPOLATIONS[down])
+            expected = cv2.resize(small, whole, interpolation=INTERPOLATIONS[up])
+            difference = np.abs(out.astype(int) - expected)
+            assert difference.max() <= (0 if method != "lanczos" else 1 if "nearest" in (down, up) else 3)
 
 
 def test_lengths_are_those_of_a_112_pixel_crop():

@@ -54,9 +54,20 @@ class LowResolutionConfig(OperationConfig):
         size = image.shape[0]
         small_side = max(1, int(draws.uniform(*self.side) * size))
         down, up = INTERPOLATIONS[draws.one_of(self.down)], INTERPOLATIONS[draws.one_of(self.up)]
-        small = cv2.resize(image, (small_side, small_side), interpolation=down)
-        large = cv2.resize(small, (size, size), interpolation=up)
-        return np.asarray(large, np.uint8), 1.0 - small_side / size
+        small = _resized(image, small_side, down)
+        return _resized(small, size, up), 1.0 - small_side / size
+
+
+def _resized(image: Pixels, side: int, method: int) -> Pixels:
+    """Return the image with another side, as OpenCV does it; Lanczos' filter in floats.
+
+    Of bytes OpenCV computes it with weights rounded to 11 bits and without vector instructions, in more than twice the
+    time. One value in fifteen differs by one grey level.
+    """
+    if method != cv2.INTER_LANCZOS4:
+        return np.asarray(cv2.resize(image, (side, side), interpolation=method), np.uint8)
+    floats = cv2.resize(image.astype(np.float32), (side, side), interpolation=method)
+    return np.asarray(cv2.add(floats, 0.0, dtype=cv2.CV_8U), np.uint8)  # rounds and cuts to 0..255 in one pass
 
 
 @dataclass(frozen=True, kw_only=True)
