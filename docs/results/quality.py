@@ -2,10 +2,10 @@
 
     python docs/results/quality.py FOLDER [NAME ...]
 
-FOLDER/data has lfw.tar and lfw_pairs.txt; FOLDER/runs/margins the runs of docs/results/real_margins.py; FOLDER/models
-published models as `marginface models import` writes them. Each system is assessed once and kept in FOLDER/quality, so
-that the script may be stopped and started again. Prints Markdown, the tables of docs/results/quality.md, and writes the
-curves (no faces) beside this file.
+FOLDER/data has lfw.tar, lfw_pairs.txt and YuNet's file; FOLDER/runs the runs of docs/results/real_faces_magface.yaml
+and real_faces_adaface.yaml; FOLDER/models published models as `marginface models import` writes them. Each system is
+assessed once and kept in FOLDER/quality, so that the script may be stopped and started again. Prints Markdown, the
+tables of docs/results/quality.md, and writes the curves (no faces) beside this file.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from marginface.records.select import subset
 
 HERE = Path(__file__).parent
 SYSTEMS = {
-    "magface": ("runs/margins/magface/model", "MobileFaceNet 32 px, MagFace"),
-    "adaface": ("runs/margins/adaface/model", "MobileFaceNet 32 px, AdaFace"),
+    "magface": ("runs/real_magface/model", "MobileFaceNet 48 px, MagFace"),
+    "adaface": ("runs/real_adaface/model", "MobileFaceNet 48 px, AdaFace"),
     "mobilefacenet": ("models/mobilefacenet", "MobileFaceNet of bubbliiiing, 112 px"),
     "edgeface": ("models/edgeface", "EdgeFace-XXS, 112 px"),
 }
@@ -70,12 +70,12 @@ def judge(folder: Path, name: str) -> None:
         OF_EMBEDDINGS,
         model=load_model(folder / where),
         ofiq=pixels,
-        comparisons=config,
+        protocols=[config],
         num_replicates=200,
         show=lambda what, done, total: _told(f"{name}: {what}")(done, total),
     )
     write_quality(out, run)
-    plot = discard_plot(run)  # curves, no faces
+    plot = discard_plot(run.worth[0])  # curves, no faces
     (HERE / f"quality_{name}.png").write_bytes(plot.png)
 
 
@@ -86,7 +86,7 @@ def _told(what: str) -> Callable[[int, int], None]:
 def print_table(folder: Path, name: str) -> None:
     """Print the areas of one system, the best first."""
     record: dict[str, Any] = json.loads((folder / "quality" / name / "quality.json").read_text(encoding="utf-8"))
-    edc = record["error_versus_discard"]
+    edc = record["error_versus_discard"]["lfw"]
     curves = sorted(edc["curves"].items(), key=lambda item: item[1]["fixed"]["area"])
     first = curves[0][1]["fixed"]
     print(f"\n### {SYSTEMS[name][1]}\n")

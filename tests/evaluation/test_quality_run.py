@@ -42,7 +42,7 @@ def settings(**more):
 
 @pytest.fixture(scope="module")
 def run(model):
-    return run_quality(PEOPLE, METHODS, model=model, comparisons=settings(), num_replicates=20)
+    return run_quality(PEOPLE, METHODS, model=model, protocols=[settings()], num_replicates=20)
 
 
 def test_a_curve_is_the_metric_of_the_worse_image_of_each_pair(run):
@@ -52,7 +52,7 @@ def test_a_curve_is_the_metric_of_the_worse_image_of_each_pair(run):
     by_hand = error_versus_discard(
         pairs.score, pairs.mated, pair_quality(sharpness[pairs.left], sharpness[pairs.right]), fmr=0.1
     )
-    fixed, retuned = run.curves["sharpness"]
+    fixed, retuned = run.worth[0].curves["sharpness"]
     assert fixed.fnmr == pytest.approx(by_hand.fnmr)
     assert (fixed.rule, retuned.rule) == ("fixed", "retuned")
     assert fixed.num_replicates == 20
@@ -62,7 +62,7 @@ def test_files_of_a_run(run, tmp_path):
     write_quality(tmp_path, run)
     record = json.loads((tmp_path / "quality.json").read_text())
     assert record == json.loads(json.dumps(quality_record(run)))
-    edc = record["error_versus_discard"]
+    edc = record["error_versus_discard"]["generated"]
     assert (edc["recogniser"], set(edc["curves"])) == ("tiny", set(METHODS))
     assert edc["curves"][edc["best"]]["fixed"]["minus_best"] == [0.0, 0.0]
     assert len(record["spearman_with_nuisance"]["pose"]["yaw"]) == 3
@@ -89,20 +89,20 @@ def test_an_image_without_a_value_is_the_first_to_leave(model, tmp_path):
     values[[4, 9]] = np.nan
     write_ofiq(tmp_path / "q.csv", PEOPLE.keys, {"theirs": values})
     found = run_quality(
-        PEOPLE, ["contrast"], recogniser=model, ofiq=tmp_path / "q.csv", comparisons=settings(), num_replicates=0
+        PEOPLE, ["contrast"], recogniser=model, ofiq=tmp_path / "q.csv", protocols=[settings()], num_replicates=0
     )
     ranked = np.where(np.isfinite(values), values, -1)
     pairs = compare(run_quality(PEOPLE, ["norm"], model=model).assessment.table(), settings().protocol.plan(PEOPLE))
     by_hand = error_versus_discard(
         pairs.score, pairs.mated, pair_quality(ranked[pairs.left], ranked[pairs.right]), fmr=0.1
     )
-    assert found.curves["theirs"][0].fnmr == pytest.approx(by_hand.fnmr)
+    assert found.worth[0].curves["theirs"][0].fnmr == pytest.approx(by_hand.fnmr)
     assert quality_record(found)["methods"]["theirs"]["missing"] == 2
 
 
 def test_curves_need_a_recogniser():
     with pytest.raises(InputError, match="needs a recogniser"):
-        run_quality(PEOPLE, ["contrast"], comparisons=settings())
+        run_quality(PEOPLE, ["contrast"], protocols=[settings()])
 
 
 def test_the_verb_writes_everything(model, tmp_path, capsys):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import tyro
 
 T = TypeVar("T")
+
+RuntimeName = Literal["auto", "eager", "torch", "onnxruntime", "openvino"]
+"""`models.runtimes.Runtime`, which `--help` must not import."""
 
 
 def parse(function: Callable[..., T], words: list[str], verb: str) -> T:
@@ -39,6 +43,18 @@ def split_overrides(words: list[str], own_flags: dict[str, bool]) -> tuple[list[
         if takes_value and not equals and rest and not rest[0].startswith("--"):
             place.append(rest.pop(0))
     return own, overrides
+
+
+def split_settings(verb: Callable[[list[str]], Callable[..., Any]], words: list[str]) -> tuple[list[str], list[str]]:
+    """Part the arguments of a verb from the settings of a protocol, which it takes as flags too.
+
+    Args:
+        verb: returns the function whose signature holds the verb's own flags.
+        words: the arguments.
+    """
+    parameters = inspect.signature(verb([])).parameters.values()
+    flags = {f"--{one.name.replace('_', '-')}": not isinstance(one.default, bool) for one in parameters}
+    return split_overrides(words, {**flags, "--help": False, "-h": False})
 
 
 def command_line() -> str:

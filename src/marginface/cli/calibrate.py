@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from marginface.cli.arguments import command_line, parse
+from marginface.cli.arguments import RuntimeName, command_line, parse
 from marginface.cli.progress import progress_bars
 from marginface.errors import InputError
 
@@ -26,6 +26,7 @@ def calibrate(
     replicates: int = 500,
     seed: int = 0,
     workers: int = 2,
+    runtime: RuntimeName = "auto",
     dry_run: bool = False,
 ) -> None:
     """Measure the scores that false match rates stand for, and keep them as thresholds in the model's card.
@@ -44,6 +45,7 @@ def calibrate(
         replicates: Resamplings of the people for the intervals.
         seed: Of generated pairs and resampling.
         workers: Processes that decode.
+        runtime: What runs the model on a CPU; auto is what MARGINFACE_RUNTIME says, or chooses by the work.
         dry_run: Print, and leave the card as it is.
     """
     from marginface.cli.protocol_arguments import protocol_of
@@ -61,7 +63,7 @@ def calibrate(
         seed=seed,
     )
     folder = resolve_model_folder(model)
-    loaded = load_model(folder)
+    loaded = load_model(folder, runtime=runtime)
     with progress_bars() as show:
         found = measure(
             loaded,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from marginface.cli.arguments import parse
+from marginface.cli.arguments import RuntimeName, parse
 from marginface.cli.progress import Show, progress_bars
 from marginface.errors import InputError
 
@@ -28,6 +28,7 @@ def embed(
     faces: Literal["all", "largest", "central"] = "largest",
     detector: Path | None = None,
     workers: int = 2,
+    runtime: RuntimeName = "auto",
     skip_broken: bool = False,
 ) -> None:
     """Turn aligned faces, or with --detect the faces in photographs, into an embedding table: embed once, use often.
@@ -42,13 +43,15 @@ def embed(
         faces: With --detect, which of several faces in a photograph are taken.
         detector: A detector's file; YuNet, which is downloaded on first use, unless given.
         workers: Processes that decode, or with --detect threads that decode and detect.
+        runtime: What runs the model on a CPU; auto is what MARGINFACE_RUNTIME says, or chooses by the work.
         skip_broken: Leave out records that cannot be decoded, and count them, rather than stop. Photographs always are.
     """
     from contextlib import nullcontext
 
     from marginface.distributed import default_device, joined_ranks
     from marginface.evaluation.embed import embed_records
-    from marginface.recognition import open_model
+    from marginface.models import load_model
+    from marginface.recognition.defaults import model_folder
     from marginface.records.open import open_records
 
     if out.exists() and not (out / "table.json").is_file():
@@ -58,7 +61,7 @@ def embed(
             raise InputError(
                 "--detect runs in one process; align first (`marginface data align`), then embed on ranks."
             )
-        chosen = open_model(model).to(ranks.device)
+        chosen = load_model(model_folder(model), runtime=runtime).to(ranks.device)
         if detect and show is not None:
             table = _of_photographs(source, chosen, faces, detector, flip=flip, workers=workers, show=show)
         else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from marginface.cli.arguments import parse, split_overrides
+from marginface.cli.arguments import RuntimeName, parse, split_settings
 
 
 def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the signature of what comes back
@@ -23,6 +22,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
         name: str = "",
         non_mated: str = "100000",
         flip: Literal["sum", "none"] = "sum",
+        template_quality: Literal["mean", "max"] = "mean",
         groups: Path | None = None,
         group_fmr: float = 1e-2,
         magface_ten_fold: bool = False,
@@ -30,6 +30,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
         replicates: int = 1000,
         seed: int = 0,
         workers: int = 2,
+        runtime: RuntimeName = "auto",
         skip_broken: bool = False,
         baseline: bool = False,
         keep_embeddings: Path | None = None,
@@ -52,32 +53,35 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
             name: What the report calls the evaluation; the protocol's name unless given.
             non_mated: How many non-mated pairs `generated` draws, or all.
             flip: sum adds the embedding of the mirrored image, as published tables do.
+            template_quality: Quality of a template, for error versus discard: the mean of its images', or the highest.
             groups: Table identity,group or image,group: error rates of pairs for each group too.
             group_fmr: FMR over all comparisons that sets the threshold which groups are judged at.
             magface_ten_fold: Give the ten-fold accuracy by MagFace's convention too.
-            quality: Quality methods with commas, sharpness,exposure: error versus discard of pairs beside the norm's.
+            quality: Quality methods with commas, sharpness,exposure: error versus discard beside the norm's.
             replicates: Resamplings of the people for the intervals; 0 leaves Wilson's alone.
             seed: Of generated pairs, distractors and resampling.
             workers: Processes that decode.
+            runtime: What runs models on a CPU; auto is what MARGINFACE_RUNTIME says, or chooses by the work.
             skip_broken: Leave out images that cannot be decoded, and count them, rather than stop.
             baseline: Also judge raw pixels.
-            keep_embeddings: Folder for the embeddings of one model and set; it serves as MODEL afterwards.
-            scores: File for the scores of the comparisons, for auditors and other tools.
+            keep_embeddings: Folder for the embeddings, which serves as MODEL afterwards; of several models or sets,
+                folders MODEL/SET in it, and each MODEL serves.
+            scores: File for the scores of the comparisons, for auditors and other tools; of several a folder, in which
+                each is MODEL/SET.csv.
             out: Folder for the report and its JSON record; without it only the table is printed.
         """
         from marginface.cli.judged import judge
         from marginface.cli.suites import suite_of
 
         suite = suite_of(locals(), settings)
-        judge(models, suite, baseline, workers=workers, keep_embeddings=keep_embeddings, scores=scores, out=out)
+        files = {"keep_embeddings": keep_embeddings, "scores": scores, "out": out}
+        judge(models, suite, baseline, workers=workers, runtime=runtime, **files)
 
     return evaluate
 
 
 def main(words: list[str]) -> int:
     """Run the verb."""
-    parameters = inspect.signature(verb([])).parameters.values()
-    flags = {f"--{one.name.replace('_', '-')}": not isinstance(one.default, bool) for one in parameters}
-    own, settings = split_overrides(words, {**flags, "--help": False})
+    own, settings = split_settings(verb, words)
     parse(verb(settings), own, "evaluate")
     return 0

@@ -10,17 +10,20 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from marginface.cli.arguments import command_line, table
+from marginface.cli.arguments import RuntimeName, command_line, table
 from marginface.cli.progress import progress_bars
 from marginface.cli.results import cell, print_results
 from marginface.distributed import default_device, joined_ranks
+from marginface.errors import InputError
 from marginface.evaluation import words
 from marginface.evaluation.baselines import RawPixels
 from marginface.evaluation.embed import Embedder
 from marginface.evaluation.run import Evaluation, Identification
-from marginface.evaluation.saved import SavedEmbeddings
+from marginface.evaluation.saved import SavedEmbeddings, is_saved, places
+from marginface.evaluation.score_output import write_all_scores
 from marginface.evaluation.suite import OpenSet, SuiteConfig, judge_suite, open_sets
 from marginface.models import FaceModel, ModelCard, load_model, resolve_model_folder
+from marginface.protocols import Pairs, TemplatePairs
 
 Judged = Sequence[Evaluation | Identification]
 
@@ -31,15 +34,20 @@ def judge(
     baseline: bool,
     *,
     workers: int,
+    runtime: RuntimeName = "auto",
     keep_embeddings: Path | None = None,
     scores: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Judge what the MODELs name, with raw pixels before them if `baseline`; print and write what is asked for."""
     sets = open_sets(suite)
+    compared = [one.config.name for one in sets if isinstance(one.plan, Pairs | TemplatePairs)]
+    if scores is not None and not compared:
+        raise InputError("--scores: searches have no list of scores; it goes with pairs and templates.")
     with joined_ranks(default_device()) as ranks, progress_bars() if ranks.is_first else nullcontext() as show:
-        systems = _systems(models, baseline, ranks.device)
+        systems = _systems(models, baseline, ranks.device, runtime)
         names = _names(systems, models)
+        score_files = {} if scores is None else places(scores, names, compared, suffix=".csv")
         judged = judge_suite(
             systems,
             suite,
@@ -55,25 +63,29 @@ def judge(
         return
     for one in sets:
         print_judged([found for found in judged if found.name == one.config.name])
-    if scores is not None:
-        from marginface.evaluation.score_output import write_scores_of
-
-        print(f"scores: {write_scores_of(judged[-1], scores)}")
+    if keep_embeddings is not None:
+        print(f"embeddings: {keep_embeddings}")
+    for path in write_all_scores(judged, score_files):
+        print(f"scores: {path}")
     if out is not None:
         cards = {name: one.card for name, one in zip(names, systems, strict=True) if isinstance(one, FaceModel)}
         write_judged(judged, sets, suite, models=[Path(model) for model in models], cards=cards, out=out)
 
 
-def _systems(models: Sequence[str], baseline: bool, device: torch.device) -> list[Embedder | SavedEmbeddings]:
+def _systems(
+    models: Sequence[str], baseline: bool, device: torch.device, runtime: RuntimeName
+) -> list[Embedder | SavedEmbeddings]:
     """Return what stands behind each MODEL: raw pixels, saved embeddings, or a run's or folder's weights."""
     found: list[Embedder | SavedEmbeddings] = []
     for model in models:
         if model == "raw-pixels":
             found.append(RawPixels(input_size=112))
-        elif (Path(model) / "table.json").is_file():
+        elif is_saved(Path(model)):
             found.append(SavedEmbeddings(model))
         else:
-            found.append(load_model(resolve_model_folder(model)).to(device))
+            found.append(load_model(resolve_model_folder(model), runtime=runtime).to(device))
+    if runtime != "auto" and not any(isinstance(one, FaceModel) for one in found):
+        raise InputError("--runtime says what runs a model; raw pixels and saved embeddings have nothing to run.")
     sizes = [one.contract.input_size for one in found if isinstance(one, FaceModel)]
     return [RawPixels(input_size=sizes[-1] if sizes else 112), *found] if baseline else found
 

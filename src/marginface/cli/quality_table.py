@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
-from marginface.cli.arguments import table
+from marginface.cli.arguments import RuntimeName, table
 from marginface.errors import InputError
 
 if TYPE_CHECKING:
     from marginface.evaluation.quality_run import QualityRun
+    from marginface.images.yunet import YuNet
     from marginface.metrics.discard import DiscardCurve
+    from marginface.models import FaceModel
     from marginface.records.record import RecordSource
 
 _DRAWN = {"people": int, "images": int, "seed": int, "size": int, "first": int, "difficulty": float, "siblings": float}
@@ -44,30 +47,43 @@ def open_faces(spec: str) -> RecordSource:
     return DrawnPeople(people, images, first_person=first, **given)
 
 
+def model_of(name: str, runtime: RuntimeName) -> FaceModel | None:
+    """Return the model of a folder or run, or None where the name is none."""
+    from marginface.models import load_model, resolve_model_folder
+
+    return None if name == "none" else load_model(resolve_model_folder(name), runtime=runtime)
+
+
+def detector_of(path: Path | None) -> YuNet | None:
+    """Return the detector of a file, or None where none is named."""
+    from marginface.images.yunet import YuNet
+
+    return None if path is None else YuNet(path)
+
+
 def print_quality(run: QualityRun, why_not: Mapping[str, str]) -> None:
     """Print a row a method, the best area first where there are curves, and why other methods are absent."""
     console = Console()
-    if run.curves:
-        order = sorted(run.curves, key=lambda name: run.curves[name][0].area or 0.0)
-        first = run.curves[order[0]][0]
-        header = ("score", "area, fixed", "gain", "area, retuned", "gain")
-        rows = [(name, *(cell for curve in run.curves[name] for cell in _worth(curve))) for name in order]
-        title = (
-            f"mean FNMR at FMR {first.target_fmr:g} over the first {first.area_limit:.0%} of {first.num_mated:,} true "
-        )
-        title += f"pairs left out; {first.random:.2%} at random"
-    else:
+    for worth in run.worth:
+        order = sorted(worth.curves, key=lambda name: worth.curves[name][0].area or 0.0)
+        first = worth.curves[order[0]][0]
+        header = ("score", "area, fixed", "gain", "area, retuned", "gain")[: 1 + 2 * len(worth.curves[order[0]])]
+        rows = [(name, *(cell for curve in worth.curves[name] for cell in _cells(curve))) for name in order]
+        title = f"{worth.name}: mean {worth.errors} over the first {first.area_limit:.0%} of {first.num_mated:,} "
+        title += f"{worth.left_out} left out; {first.random:.2%} at random"
+        console.print(table(rows, header, title=title.replace("\u00a0", " "), numbers=True))
+    if not run.worth:
         header = ("score", "lowest", "median", "highest", "without a value")
         rows = [_spread(name, values) for name, values in run.scores.items()]
         title = f"{len(run.assessment):,} images of {run.assessment.source}"
-    console.print(table(rows, header, title=title, numbers=True))
+        console.print(table(rows, header, title=title, numbers=True))
     for name, why in why_not.items():
         console.print(f"{name} is absent: {why}.", markup=False, highlight=False)
     for sentence in run.assessment.broken[:10]:
         console.print(f"left out: {sentence}", markup=False, highlight=False)
 
 
-def _worth(curve: DiscardCurve) -> tuple[str, str]:
+def _cells(curve: DiscardCurve) -> tuple[str, str]:
     if curve.area is None:
         return "-", "-"
     ends = curve.area_interval

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OF_ONE_SET = (
     *("data", "protocol", "pairs", "name", "non_mated", "flip", "groups", "group_fmr"),
-    *("magface_ten_fold", "quality", "replicates", "seed", "skip_broken", "keep_embeddings", "scores"),
+    *("magface_ten_fold", "quality", "template_quality", "replicates", "seed", "skip_broken"),
 )
 """Flags that say nothing beside a file, which says it for each set."""
 
@@ -39,15 +39,12 @@ def suite_of(given: Mapping[str, Any], settings: Sequence[str]) -> SuiteConfig:
         return _from_file(given["config"], given, settings)
     if not given["data"]:
         raise InputError("evaluate: say what to judge on, with --data SOURCE or --config FILE.")
-    if given["keep_embeddings"] is not None and len(given["models"]) > 1:
-        raise InputError("--keep-embeddings keeps those of one model; name one.")
-    if given["scores"] is not None and len(given["models"]) > 1:
-        raise InputError("--scores writes those of one model; name one.")
     config = EvaluationConfig(
         name=given["name"] or given["protocol"],
         data=given["data"],
         protocol=protocol_of(given["protocol"], given["pairs"], given["non_mated"], given["seed"], settings),
         flip=given["flip"],
+        template_quality=given["template_quality"],
         groups=given["groups"],
         group_fmr=given["group_fmr"],
         magface_ten_fold=given["magface_ten_fold"],

@@ -16,7 +16,7 @@ from marginface.config import yaml_text
 
 from . import words
 from .page import text_of
-from .report_view import SetView, is_search, search_rows, sets_of, slug
+from .report_view import SetView, is_search, search_rows, sets_of
 
 Record = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ def _licence(card: Record) -> dict[str, str]:
     if stated.lower() in LICENCES:
         return {"license": stated.lower()}
     # a sentence about several terms is not one of them, even if it names one
-    return {"license": "other", "license_name": slug(stated)[:60].strip("-") if stated else "not-stated"}
+    return {"license": "other", "license_name": words.slug(stated)[:60].strip("-") if stated else "not-stated"}
 
 
 def _result(record: Record) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _result(record: Record) -> dict[str, Any]:
         },
         "dataset": {
             "name": record["protocol"]["name"],
-            "type": slug(record["protocol"]["name"]),
+            "type": words.slug(record["protocol"]["name"]),
             "args": {"protocol": record["protocol"]["kind"], **record["counts"]},
         },
         "metrics": list(_search_metrics(record) if search else _comparison_metrics(record)),

@@ -43,6 +43,8 @@ class Evaluation:
     provenance: Mapping[str, str]
     num_images: int
     """That were embedded: the table's rows, or what its templates were pooled from."""
+    images: EmbeddingTable | None = None
+    """That templates were pooled from; None where images are compared themselves."""
     magface_accuracy: KFoldAccuracy | None = None
     """Ten-fold accuracy by MagFace's own convention, where it was asked for."""
     groups: DifferentialSummary | None = None

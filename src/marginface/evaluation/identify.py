@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from marginface.config import dump
 from marginface.metrics import (
@@ -19,11 +20,26 @@ from marginface.metrics import (
 from marginface.metrics.replicates import CountedRate
 from marginface.protocols.gallery_probe import Progress
 from marginface.protocols.plans import DistractorPlan, SearchPlan
-from marginface.protocols.run_plans import SearchResult, run_distractors, run_searches
+from marginface.protocols.run_plans import SearchResult, quality_of_probes, run_distractors, run_searches
+from marginface.protocols.templates import rows_of
 from marginface.records.embedding_table import EmbeddingTable
 
 if TYPE_CHECKING:
     from .settings import EvaluationConfig
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeQuality:
+    """Quality of what was searched."""
+
+    values: Mapping[str, tuple[npt.NDArray[np.float64], ...]]
+    """By name: (Q,) for each search, NaN where a probe has none."""
+    searches: tuple[int, ...]
+    """Which searches error versus discard counts: all, or of growing numbers of distractors the last."""
+    of_templates: bool
+    """Whether probes are templates of several images."""
+    rows: npt.NDArray[np.int64]
+    """(K,) of the table: the images that probes are made of."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +56,8 @@ class Identification:
     counts: Mapping[str, int]
     notes: tuple[str, ...]
     provenance: Mapping[str, str]
+    quality: ProbeQuality | None = None
+    """Of what was searched; None where it is not known."""
 
     @property
     def name(self) -> str:
@@ -123,6 +141,24 @@ def identify(
         counts=plan.counts if isinstance(plan, DistractorPlan) else {},
         notes=plan.notes,
         provenance=provenance,
+        quality=_probe_quality(table, plan, result, config, keys),
+    )
+
+
+def _probe_quality(
+    table: EmbeddingTable,
+    plan: SearchPlan | DistractorPlan,
+    result: SearchResult,
+    config: EvaluationConfig,
+    keys: tuple[str, ...] | None,
+) -> ProbeQuality:
+    rows = rows_of(table, plan.assessed, keys)
+    grows = isinstance(plan, DistractorPlan)
+    return ProbeQuality(
+        values=quality_of_probes(table, plan, result, keys=keys, how=config.template_quality),
+        searches=tuple(range(len(result.searches)))[-1 if grows else 0 :],
+        of_templates=isinstance(plan, SearchPlan) and not plan.templates.are_single_images,
+        rows=rows[rows >= 0],
     )
 
 

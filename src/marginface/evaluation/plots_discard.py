@@ -16,16 +16,17 @@ SHOWN = 0.6
 
 
 def discard_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") -> Plot | None:
-    """Return FNMR against the share of true pairs left out by quality, or None where no quality is known.
+    """Return errors against the share of pairs or searches left out by quality, or None where no quality is known.
 
     All quality scores of the last record, which the report is about, and the first one of every other system.
     """
     main = records[-1]
-    if main["quality"] is None:
+    found = main["quality"]
+    if found is None:
         return None
-    chosen = [(main, method) for method in main["quality"]["curves"]]
+    chosen = [(main, method) for method in found["curves"]]
     chosen += [(one, next(iter(one["quality"]["curves"]))) for one in records[-2::-1] if one["quality"]]
-    best = main["quality"]["curves"][main["quality"]["best"]]
+    best = found["curves"][found["best"]]
     with matplotlib.rc_context(plot_style()):
         figure, (axes,) = figure_of(6.6, 4.2)
         heights = []
@@ -56,17 +57,18 @@ def discard_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") -> P
         axes.set_ylim(0, 1.25 * float(np.max(np.concatenate(heights))) + 1e-3)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None))
-        axes.set_xlabel("True pairs left out, worst quality first")
-        axes.set_ylabel(f"FNMR at FMR {best['target_fmr']:g}")
+        left_out = found["left_out"]
+        axes.set_xlabel(f"{left_out[0].upper()}{left_out[1:]} that are left out, worst quality first")
+        axes.set_ylabel(found["errors"].replace("\u00a0", " "))
         axes.legend(loc="upper right", fontsize=8.5, ncols=2, frameon=True, framealpha=0.9, edgecolor="none")
         return finish(
             figure,
             name=f"{prefix}quality",
             title="Error versus discard",
-            caption="Lower is better, and a curve that falls means that the score knows which images fail. The "
-            "threshold stays as it was found on all pairs; the quality of a pair is that of its worse image. The band "
-            f"is the 95 % one of {main['quality']['best'].replace('_', ' ')}"
-            f"{'' if best['replicates'] else ' (pairs taken for independent)'}; level dashes: leaving out at random, "
+            caption="Lower is better, and a curve that falls means that the score knows which images fail. "
+            f"What counts as an error stays as it was found on all; {found['quality_of']}. The band "
+            f"is the 95 % one of {found['best'].replace('_', ' ')}"
+            f"{'' if best['replicates'] else ' (taken for independent)'}; level dashes: leaving out at random, "
             f"dots: the best any order could do{' for ' + main['system']['name'] if len(records) > 1 else ''}.",
-            alt="FNMR against the share of discarded pairs for each quality score, with ideal and random bounds.",
+            alt="Errors against the share that is left out by each quality score, with ideal and random bounds.",
         )

@@ -17,8 +17,9 @@ from marginface.metrics.discard import DiscardCurve
 from marginface.records.record import RecordSource
 
 from .plots import FAINT, INK, LINE_STYLES, SYSTEM_COLOURS, Plot, figure_of, finish, plot_style
-from .quality_run import QualityRun
+from .quality_run import QualityRun, Worth
 from .quality_truth import Correlation
+from .words import slug
 
 SIDE, GAP, LINE = 112, 6, 22
 """Of an image, the space between two, and the space for a number, pixels."""
@@ -32,8 +33,7 @@ def write_pictures(folder: Path, run: QualityRun, source: RecordSource) -> None:
     for name in run.scores:
         (folder / f"sorted-{name}.png").write_bytes(sorted_images(run, source, name))
     plots = [histograms(run)]
-    if run.curves:
-        plots.append(discard_plot(run))
+    plots += [discard_plot(worth, among_several=len(run.worth) > 1) for worth in run.worth]
     if run.correlations:
         plots.append(truth_plot(run.correlations))
     for plot in plots:
@@ -88,31 +88,37 @@ def histograms(run: QualityRun) -> Plot:
         )
 
 
-def discard_plot(run: QualityRun) -> Plot:
-    """Return the error versus discard curves of all methods, threshold fixed on the left and retuned on the right."""
-    order = sorted(run.curves, key=lambda name: run.curves[name][0].area or 0.0)
-    first = run.curves[order[0]][0]
+def discard_plot(worth: Worth, *, among_several: bool = False) -> Plot:
+    """Return the curves of all methods on one protocol; of comparisons, with the threshold retuned on the right.
+
+    Args:
+        worth: of all methods.
+        among_several: name the figure after the protocol.
+    """
+    order = sorted(worth.curves, key=lambda name: worth.curves[name][0].area or 0.0)
+    first = worth.curves[order[0]]
+    titles = ("Threshold fixed on all pairs", "Threshold retuned on what is left")[: len(first)]
     with matplotlib.rc_context(plot_style()):
-        figure, panels = figure_of(9.2, 4.6, columns=2)
-        titles = ("Threshold fixed on all pairs", "Threshold retuned on what is left")
+        figure, panels = figure_of(4.6 * len(first) + (0 if len(first) > 1 else 1.6), 4.6, columns=len(first))
         for rule, (axes, title) in enumerate(zip(panels, titles, strict=True)):
-            _draw_curves(axes, [(name, run.curves[name][rule]) for name in order])
-            axes.set_title(title)
-            axes.set_xlabel("True pairs left out, worst quality first")
-            axes.set_ylim(*_heights([run.curves[name][rule] for name in order]))
-        panels[0].set_ylabel(f"FNMR at FMR {first.target_fmr:g}")
+            _draw_curves(axes, [(name, worth.curves[name][rule]) for name in order])
+            axes.set_title(title if len(first) > 1 else worth.name)
+            axes.set_xlabel(f"{worth.left_out[0].upper()}{worth.left_out[1:]} left out, worst quality first")
+            axes.set_ylim(*_heights([worth.curves[name][rule] for name in order]))
+        panels[0].set_ylabel(worth.errors.replace("\u00a0", " "))
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8.5)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4 if len(first) > 1 else 3, fontsize=8.5)
+        others = f" and {first[0].num_non_mated:,} non-mated comparisons" if first[0].num_non_mated else " searches"
+        retuned = " A retuned curve stops where fewer than three false matches are to be expected."
         return finish(
             figure,
-            name="error-versus-discard",
+            name=f"error-versus-discard{f'-{slug(worth.name)}' if among_several else ''}",
             title="Error versus discard",
-            caption=f"{run.recogniser} on {run.protocol}: {first.num_mated:,} mated and {first.num_non_mated:,} "
-            "non-mated comparisons; the quality of a pair is that of its worse image. Lower is better; the axis "
-            "may start above 0. The band is the "
-            f"95 % one of {order[0].replace('_', ' ')}; the grey area counts for the partial area. A retuned curve "
-            "stops where fewer than three false matches are to be expected.",
-            alt="FNMR against the share of discarded pairs for each quality score, with ideal and random bounds.",
+            caption=f"{worth.recogniser} on {worth.protocol}: {first[0].num_mated:,} mated{others}; "
+            f"{worth.quality_of}. Lower is better; the axis may start above 0. The band is the 95 % one of "
+            f"{order[0].replace('_', ' ')}; the grey area counts for the partial area."
+            f"{retuned if len(first) > 1 else ''}",
+            alt="Errors against the share left out by each quality score, with ideal and random bounds.",
         )
 
 

@@ -178,9 +178,11 @@ def _interval_method(summary: VerificationSummary) -> str:
 
 
 def _norms(evaluation: Evaluation) -> dict[str, Any]:
-    comparisons, norms = evaluation.comparisons, np.asarray(evaluation.table.norms, dtype=np.float64)
+    comparisons, table = evaluation.comparisons, evaluation.table
+    norms = np.asarray((evaluation.images or table).norms, dtype=np.float64)
     counts, edges = np.histogram(norms, bins=40)
-    smaller = np.minimum(norms[comparisons.left], norms[comparisons.right])
+    of_side = np.asarray(table.columns.get("norm", table.norms), dtype=np.float64)  # of a template: its images' mean
+    smaller = np.minimum(of_side[comparisons.left], of_side[comparisons.right])
     pairs: dict[str, dict[str, list[float]]] = {}
     for kind, wanted in (("mated", True), ("non_mated", False)):
         found = np.flatnonzero(comparisons.mated == wanted)

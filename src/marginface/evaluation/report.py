@@ -31,14 +31,15 @@ from marginface.records.write_aside import new_file
 from . import report_words, words
 from .card_page import model_card
 from .comparison import Evaluation
+from .identify import Identification
 from .page import render_page
 from .pair_strips import as_address, small_pictures, strip_keys
 from .plots import Plot, det_plot, histogram_plot, norm_plot
 from .plots_discard import discard_plot
 from .plots_groups import groups_plot
 from .plots_searches import cmc_plot, open_set_plot
-from .report_quality import discard_record
-from .report_view import SetView, is_search, measures_of, overview, search_rows, sets_of, slug, system_names
+from .report_quality import quality_record
+from .report_view import SetView, is_search, measures_of, overview, search_rows, sets_of, system_names
 from .training_curves import read_training_log, training_plot
 
 FORMAT = "marginface.report/2"
@@ -176,7 +177,7 @@ def write_views(folder: Path, report: Report) -> Path:
         _write(folder / PLOTS / f"{plot.name}.png", plot.png)
         _write(folder / PLOTS / f"{plot.name}.svg", plot.svg)
     for name in report.record["cards"]:
-        _write(folder / CARDS / slug(name) / "README.md", model_card(report.record, name).encode())
+        _write(folder / CARDS / words.slug(name) / "README.md", model_card(report.record, name).encode())
     addresses = {
         name: {key: as_address(jpeg) for key, jpeg in found.items()} for name, found in report.pictures.items()
     }
@@ -213,7 +214,11 @@ def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Ma
 def _draw_set(view: SetView) -> list[Plot | None]:
     records, prefix = view.records, view.prefix
     if view.is_search:
-        return [cmc_plot(records, prefix=prefix), open_set_plot(records, prefix=prefix)]
+        return [
+            cmc_plot(records, prefix=prefix),
+            open_set_plot(records, prefix=prefix),
+            discard_plot(records, prefix=prefix),
+        ]
     return [
         det_plot(records, prefix=prefix),
         histogram_plot(records, prefix=prefix),
@@ -224,10 +229,11 @@ def _draw_set(view: SetView) -> list[Plot | None]:
 
 
 def _with_quality(evaluation: HasRecord) -> dict[str, Any]:
-    """Return an evaluation's record; that of comparisons says what image quality is worth on them too."""
+    """Return what was judged as a record that says what image quality is worth on it too."""
     record = evaluation.to_json()
-    if not is_search(record) and "quality" not in record:
-        record["quality"] = discard_record(evaluation) if isinstance(evaluation, Evaluation) else None
+    if "quality" not in record:
+        known = isinstance(evaluation, Evaluation | Identification)
+        record["quality"] = quality_record(evaluation) if known else None  # type: ignore[arg-type]  # it is known
     return record
 
 

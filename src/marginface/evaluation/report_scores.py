@@ -18,9 +18,10 @@ from marginface.protocols.differential import read_groups
 from marginface.protocols.score_files import ScoreFile, read_scores
 from marginface.quality import read_ofiq
 
+from .discard import pairs_to_discard
 from .group_rates import differential_record
 from .record import comparison_numbers, hardest_pairs, threshold_of
-from .report_quality import discard_of
+from .report_quality import discard_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +154,12 @@ def _quality(named: _Named | None, settings: ScoreSettings, path: Path) -> dict[
     assert settings.quality is not None  # asked for
     if named is None:
         raise InputError(f"{path}: quality is that of images, and this file names none; add the columns left,right.")
-    return discard_of(
-        named.comparisons,
-        read_ofiq(settings.quality, named.keys),
+    values = read_ofiq(settings.quality, named.keys)
+    return discard_record(
+        pairs_to_discard(named.comparisons, values, settings.fmr_targets),
+        values,
         keys=named.keys,
-        fmr_targets=settings.fmr_targets,
+        rows=None,
         num_replicates=settings.num_replicates if named.knows_people else 0,
         seed=settings.seed,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import words
+from .words import slug
 
 Record = Mapping[str, Any]
 
@@ -99,11 +99,6 @@ def sets_of(report: Record) -> list[SetView]:
         )
         for said in report["sets"]
     ]
-
-
-def slug(name: str) -> str:
-    """Return a name that serves in a file name and in an address: `LFW (two folds)` becomes `lfw-two-folds`."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "set"
 
 
 def system_names(report: Record) -> list[str]:

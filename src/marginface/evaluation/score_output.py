@@ -1,28 +1,35 @@
-"""The scores of an evaluation as a file for auditors and other tools."""
+"""The scores of evaluations as files for auditors and other tools."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from marginface.errors import InputError
 from marginface.protocols.score_files import ScoreFile, write_scores
 
 from .comparison import Evaluation
 from .identify import Identification
 
 
-def write_scores_of(judged: Evaluation | Identification, path: Path) -> Path:
-    """Write the scores of comparisons as CSV and return the path.
+def write_all_scores(
+    judged: Sequence[Evaluation | Identification], places: Mapping[tuple[str, str], Path]
+) -> list[Path]:
+    """Write the scores of all comparisons, each to its place by system and set, and return the paths.
 
-    Raises:
-        InputError: searches, which have more scores than a file should hold.
+    Searches have more scores than files should hold, and no place.
     """
-    if not isinstance(judged, Evaluation):
-        raise InputError(f"{judged.name}: searches have no list of scores; --scores goes with pairs and templates.")
+    return [
+        write_scores_of(one, places[one.system, one.name])
+        for one in judged
+        if isinstance(one, Evaluation) and (one.system, one.name) in places
+    ]
+
+
+def write_scores_of(judged: Evaluation, path: Path) -> Path:
+    """Write the scores of comparisons as CSV and return the path."""
     comparisons, table = judged.comparisons, judged.table
     people = [table.identities[label] for label in table.labels.tolist()]
 

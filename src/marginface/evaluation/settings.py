@@ -9,6 +9,7 @@ from typing import Annotated
 from marginface.config import by_kind
 from marginface.metrics.identification import FPIR_TARGETS
 from marginface.protocols import PROTOCOLS, ProtocolConfig
+from marginface.protocols.templates import QualityPooling
 
 from .embed import Flip
 
@@ -30,6 +31,8 @@ class EvaluationConfig:
     """Of searches: false positive identification rates, 0..1, at which the FNIR is given."""
     max_rank: int | None = 1
     """Of searches: a mate beyond this rank is missed whatever its score, as published TPIR has it; null sets none."""
+    template_quality: QualityPooling = "mean"
+    """Of templates: how their quality, for error versus discard, comes from that of their images."""
     groups: Path | None = None
     """Of pairs: table identity,group or image,group; error rates are given for each group too."""
     group_fmr: float = 1e-2

@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -15,18 +16,19 @@ from marginface.errors import InputError
 from marginface.models import FaceModel
 from marginface.protocols import Pairs, Plan, TemplatePairs
 from marginface.protocols.settings import ProtocolSettings
-from marginface.quality import QUALITY
+from marginface.protocols.templates import rows_of
+from marginface.quality import QUALITY, assess
 from marginface.records.embedding_table import EmbeddingTable
 from marginface.records.record import RecordSource
 from marginface.records.select import subset
 
 from .comparison import Evaluation
-from .embed import Embedder, embed_records
+from .embed import Embedder
 from .identify import Identification
-from .report_quality import compares_images, with_quality
-from .run import groups_of, judge_systems
-from .saved import HeldEmbeddings, SavedEmbeddings
+from .judging import groups_of, judge
+from .saved import SavedEmbeddings, embedded, places
 from .settings import EvaluationConfig
+from .words import slug
 
 Show = Callable[[str, int, int], None]
 """Called with (what is being done, how much is done, how much there is)."""
@@ -43,7 +45,7 @@ class SuiteConfig:
     notes: tuple[str, ...] = ()
     """Sentences for the report: what stands in for what."""
     quality: tuple[str, ...] = ()
-    """Of pairs of images: quality methods whose error versus discard is drawn beside that of the norm."""
+    """Quality methods whose error versus discard is drawn beside that of the norm."""
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.evaluations]
@@ -51,6 +53,9 @@ class SuiteConfig:
             raise ValueError("evaluations is empty; name at least one set.")
         if len(set(names)) != len(names):
             raise ValueError(f"evaluations: the names {names} are not all different.")
+        short = [slug(name) for name in names]
+        if len(set(short)) != len(short):
+            raise ValueError(f"evaluations: the names {names} are not all different in files ({', '.join(short)}).")
         unknown = [name for name in self.quality if name not in QUALITY]
         if unknown:
             raise ValueError(f"quality: there is no method {unknown[0]!r}; choose from {', '.join(QUALITY)}.")
@@ -91,10 +96,10 @@ def judge_suite(
     *,
     names: Sequence[str] | None = None,
     num_workers: int = 0,
+    keep_embeddings: Path | None = None,
     command: str = "",
     show: Show | None = None,
     ranks: Ranks | None = None,
-    **settings: Any,
 ) -> list[Evaluation | Identification]:
     """Return how all systems do on all sets, set by set; an image that several sets share is embedded once.
 
@@ -106,42 +111,50 @@ def judge_suite(
         sets: of the suite, opened.
         names: of the systems; the embedders' unless given.
         num_workers: processes that decode.
+        keep_embeddings: folder for all embeddings, see `saved.py`, so that they can be judged again.
         command: what was typed, for the record.
         show: told of progress.
         ranks: all of which call this together; None is this process alone.
-        settings: further ones of `judge_systems`.
 
     Raises:
-        InputError: whatever `judge_systems` or a quality method refuses.
+        InputError: names that would share a place in `keep_embeddings`, or what a protocol or quality method refuses.
     """
     rows = [one.name for one in embedders] if names is None else list(names)
+    kept = places(keep_embeddings, rows, [one.config.name for one in sets]) if keep_embeddings is not None else {}
     tables: dict[tuple[str, int], EmbeddingTable] = {}  # by group of sets and system
     judged: list[Evaluation | Identification] = []
+    is_first = ranks is None or ranks.is_first
     for one in sets:
         group = [other for other in sets if _images_of(other) == _images_of(one)]
-        ready = list(embedders)
-        if len(group) > 1:
-            for i, (embedder, row) in enumerate(zip(embedders, rows, strict=True)):
-                if isinstance(embedder, SavedEmbeddings):
-                    continue
+        for i, (embedder, row) in enumerate(zip(embedders, rows, strict=True)):
+            with _named(one.config, suite):
+                made = embedder.of_set(one.config.name) if isinstance(embedder, SavedEmbeddings) else embedder
                 key = (group[0].config.name, i)
-                if key not in tables:
-                    tables[key] = _embed_once(embedder, row, group, num_workers, show, ranks)
-                ready[i] = HeldEmbeddings(embedder, _only(tables[key], one))
-        with _named(one.config, suite):
-            found = judge_systems(
-                ready,
-                one.config,
-                names=rows,
-                source=one.source,
-                num_workers=num_workers,
-                command=command,
-                progress=show and (lambda row, done, total: show(f"embedding with {row}", done, total)),
-                searching=show and (lambda row, done, total: show(f"searching with {row}", done, total)),
-                ranks=ranks,
-                **settings,
-            )
-        judged += _assessed(found, one, suite, embedders[-1], show)
+                if isinstance(made, SavedEmbeddings):
+                    table = made.table_for(one.config.flip)
+                else:
+                    if key not in tables:
+                        tables[key] = _embed_once(made, row, group, num_workers, show, ranks)
+                    table = _only(tables[key], one)
+                if not is_first:
+                    continue
+                if row is rows[-1]:
+                    table = _assessed(table, one, suite, made, show)
+                if kept:
+                    table.save(kept[row, one.config.name])
+                found = judge(
+                    made,
+                    table,
+                    one.config,
+                    one.source,
+                    one.plan,
+                    system=row,
+                    command=command,
+                    progress=show and partial(show, f"searching with {row}"),
+                )
+            judged.append(found)
+        if one is group[-1]:
+            tables = {key: table for key, table in tables.items() if key[0] != group[0].config.name}
     return judged
 
 
@@ -166,14 +179,13 @@ def _embed_once(
     embedder: Embedder, row: str, group: Sequence[OpenSet], num_workers: int, show: Show | None, ranks: Ranks | None
 ) -> EmbeddingTable:
     first = group[0]
-    images = np.unique(np.concatenate([one.plan.images for one in group]))
-    return embed_records(
+    return embedded(
         embedder,
-        subset(first.source, images),
-        flip=first.config.flip,
+        first.config,
+        first.source,
+        np.unique(np.concatenate([one.plan.images for one in group])),
         num_workers=num_workers,
-        skip_broken=first.config.skip_broken,
-        progress=show and (lambda done, total: show(f"embedding with {row}", done, total)),
+        progress=show and partial(show, f"embedding with {row}"),
         ranks=ranks,
     )
 
@@ -182,8 +194,10 @@ def _only(table: EmbeddingTable, one: OpenSet) -> EmbeddingTable:
     """Return the rows of a table that a set needs, and of the broken images those that it would have needed."""
     keys = one.source.keys
     wanted = {keys[int(i)] for i in one.plan.images}
-    rows = np.array([i for i, key in enumerate(table.keys) if key in wanted], np.int64)
     broken = [key for key in table.meta["broken"] if key in wanted]
+    if len(wanted) == len(table) + len(broken):
+        return table
+    rows = np.array([i for i, key in enumerate(table.keys) if key in wanted], np.int64)
     return dataclasses.replace(
         table,
         vectors=table.vectors[rows],
@@ -195,16 +209,26 @@ def _only(table: EmbeddingTable, one: OpenSet) -> EmbeddingTable:
 
 
 def _assessed(
-    found: list[Evaluation | Identification],
+    table: EmbeddingTable,
     one: OpenSet,
     suite: SuiteConfig,
     embedder: Embedder | SavedEmbeddings,
     show: Show | None,
-) -> list[Evaluation | Identification]:
-    """Return what was judged, the last system's images assessed by the methods that the suite names."""
-    last = found[-1] if found else None
-    if not suite.quality or not isinstance(last, Evaluation) or not compares_images(last):
-        return found
-    progress = None if show is None else (lambda done, total: show("assessing quality", done, total))
-    model = embedder if isinstance(embedder, FaceModel) else None
-    return [*found[:-1], with_quality(last, one.source, suite.quality, model=model, progress=progress)]
+) -> EmbeddingTable:
+    """Return the table with a column for each quality method of the suite; NaN for images that nobody would leave out.
+
+    What is left out is pairs of images or templates, and searches by their probes: galleries are not assessed.
+    """
+    if not suite.quality:
+        return table
+    rows = rows_of(table, one.plan.assessed, one.source.keys)
+    found = assess(
+        subset(one.source, one.plan.assessed[rows >= 0]),
+        suite.quality,
+        model=embedder if isinstance(embedder, FaceModel) else None,
+        progress=show and partial(show, "assessing quality"),
+    )
+    columns = {name: np.full(len(table), np.nan) for name in found.scores}
+    for name, values in found.scores.items():
+        columns[name][rows[rows >= 0]] = values
+    return table.with_columns(columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,11 @@ def one_in(rate: float) -> str:
     if rate <= 0:
         return "none"
     return f"one in {round(1 / rate):,}" if rate <= 1 / 3 else percent(rate)
+
+
+def slug(name: str) -> str:
+    """Return a name that serves in a file name and in an address: `LFW (two folds)` becomes `lfw-two-folds`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "set"
 
 
 def count_of(number: int, one: str, many: str) -> str:

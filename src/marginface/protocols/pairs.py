@@ -64,6 +64,11 @@ class Pairs:
         """Positions of all images that are needed, ascending."""
         return np.union1d(self.left, self.right)
 
+    @property
+    def assessed(self) -> npt.NDArray[np.int64]:
+        """Positions of the images whose quality decides what error versus discard leaves out: all."""
+        return self.images
+
     def identities(self, labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the labels of the left and the right side, each (P,), given the source's labels."""
         return labels[self.left], labels[self.right]

@@ -31,6 +31,11 @@ class TemplatePairs:
         """Positions of all images that are needed, ascending."""
         return np.unique(self.templates.image)
 
+    @property
+    def assessed(self) -> npt.NDArray[np.int64]:
+        """Positions of the images whose quality decides what error versus discard leaves out: all."""
+        return self.images
+
 
 @dataclass(frozen=True, eq=False)
 class Search:
@@ -65,6 +70,14 @@ class SearchPlan:
             used[search.probe] = used[search.gallery] = True
         return np.unique(self.templates.image[used[self.templates.template]])
 
+    @property
+    def assessed(self) -> npt.NDArray[np.int64]:
+        """Positions of the images whose quality decides what error versus discard leaves out: those of the probes."""
+        used = np.zeros(len(self.templates), np.bool_)
+        for search in self.searches:
+            used[search.probe] = True
+        return np.unique(self.templates.image[used[self.templates.template]])
+
 
 @dataclass(frozen=True, eq=False)
 class DistractorPlan:
@@ -88,6 +101,11 @@ class DistractorPlan:
     def images(self) -> npt.NDArray[np.int64]:
         """Positions of all images that are needed, ascending."""
         return np.union1d(self.probe, self.distractor[: self.sizes[-1]])
+
+    @property
+    def assessed(self) -> npt.NDArray[np.int64]:
+        """Positions of the images whose quality decides what error versus discard leaves out: the probe set."""
+        return np.unique(self.probe)
 
 
 Plan = Pairs | TemplatePairs | SearchPlan | DistractorPlan

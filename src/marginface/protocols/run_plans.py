@@ -21,7 +21,15 @@ from marginface.protocols.gallery_probe import (
 )
 from marginface.protocols.pair_scores import pair_scores
 from marginface.protocols.plans import DistractorPlan, SearchPlan, TemplatePairs
-from marginface.protocols.templates import Pooled, PoolingConfig, Templates, pool, rows_of
+from marginface.protocols.templates import (
+    Pooled,
+    PoolingConfig,
+    QualityPooling,
+    Templates,
+    pool,
+    rows_of,
+    template_quality,
+)
 from marginface.records.embedding_table import EmbeddingTable
 
 
@@ -34,10 +42,17 @@ class SearchResult:
     """That have no embedding."""
     num_left_out: int
     """Templates that had no other image."""
+    probe: tuple[npt.NDArray[np.int64], ...] = ()
+    """(Q,) of each search: which template, or with single distractors which image of the probe set, was searched."""
 
 
 def compare_templates(
-    table: EmbeddingTable, plan: TemplatePairs, *, keys: Sequence[str] | None = None, allow_missing: bool = False
+    table: EmbeddingTable,
+    plan: TemplatePairs,
+    *,
+    keys: Sequence[str] | None = None,
+    allow_missing: bool = False,
+    quality: QualityPooling = "mean",
 ) -> tuple[Comparisons, EmbeddingTable]:
     """Return the score of each pair of templates, and the templates as a table that the scores' positions speak of.
 
@@ -46,6 +61,7 @@ def compare_templates(
         plan: templates as positions in `keys`.
         keys: of the source that the plan was made for; None where it was made for the table itself.
         allow_missing: pool without images that the table lacks; pairs of templates without any are left out, counted.
+        quality: how the norm and the number columns of the images become those of the templates.
 
     Raises:
         InputError: an image without an embedding (unless allowed), or no pair left.
@@ -58,7 +74,9 @@ def compare_templates(
         left, right, mated = left[kept], right[kept], mated[kept]
     if not len(left):
         raise InputError(f"{plan.name}: there is no pair with both templates; nothing can be compared.")
-    templates = template_table(table, plan.templates, pooled, plan.pooling)
+    templates = template_table(table, plan.templates, pooled, plan.pooling).with_columns(
+        quality_of_templates(table, plan.templates, keys=keys, how=quality)
+    )
     comparisons = Comparisons(
         name=plan.name,
         score=pair_scores(pooled.unit, left, right),
@@ -86,6 +104,38 @@ def template_table(
         fingerprint=table.fingerprint,
         meta={**table.meta, "pooling": pooling.letters, "missing_images": pooled.num_missing_images},
     )
+
+
+def quality_of_templates(
+    table: EmbeddingTable, templates: Templates, *, keys: Sequence[str] | None, how: QualityPooling
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return (T,) the norm, and every column of real numbers, of a table's images pooled into templates."""
+    row = rows_of(table, templates.image, keys)
+    return {name: template_quality(values, templates, row, how) for name, values in _qualities(table).items()}
+
+
+def quality_of_probes(
+    table: EmbeddingTable,
+    plan: SearchPlan | DistractorPlan,
+    result: SearchResult,
+    *,
+    keys: Sequence[str] | None,
+    how: QualityPooling,
+) -> dict[str, tuple[npt.NDArray[np.float64], ...]]:
+    """Return by name the norm, and every column of real numbers, of what was searched: (Q,) for each search."""
+    if isinstance(plan, SearchPlan):
+        found = quality_of_templates(table, plan.templates, keys=keys, how=how)
+    else:
+        row = rows_of(table, plan.probe, keys)
+        found = {
+            name: np.where(row >= 0, np.asarray(values, np.float64)[row], np.nan)
+            for name, values in _qualities(table).items()
+        }
+    return {name: tuple(values[probe] for probe in result.probe) for name, values in found.items()}
+
+
+def _qualities(table: EmbeddingTable) -> dict[str, npt.NDArray[np.floating]]:
+    return {"norm": table.norms, **{name: one for name, one in table.columns.items() if one.dtype.kind == "f"}}
 
 
 def run_searches(
@@ -128,17 +178,21 @@ def run_searches(
         rows, present, vectors = np.arange(len(templates)), pooled.present, pooled.unit
         used, missing = np.ones(len(templates), np.bool_), pooled.num_missing_images
 
-    def entries(chosen: npt.NDArray[np.int64]) -> Gallery:
-        kept = chosen[present[chosen]]
+    def entries(kept: npt.NDArray[np.int64]) -> Gallery:
         return Gallery(vectors, rows[kept], templates.person[kept])
 
+    probes = tuple(search.probe[present[search.probe]] for search in plan.searches)
     searches = tuple(
         search_gallery(
-            search.name, entries(search.probe), entries(search.gallery), all_mates=plan.all_mates, progress=progress
+            search.name,
+            entries(probe),
+            entries(search.gallery[present[search.gallery]]),
+            all_mates=plan.all_mates,
+            progress=progress,
         )
-        for search in plan.searches
+        for search, probe in zip(plan.searches, probes, strict=True)
     )
-    return SearchResult(searches, missing, int((used & ~present).sum()))
+    return SearchResult(searches, missing, int((used & ~present).sum()), probes)
 
 
 def run_distractors(
@@ -190,4 +244,5 @@ def run_distractors(
                 num_distractors=size,
             )
         )
-    return SearchResult(tuple(searches), missing, missing)
+    searched = np.flatnonzero(kept)[one]
+    return SearchResult(tuple(searches), missing, missing, (searched,) * len(searches))

@@ -22,6 +22,9 @@ import scipy.sparse
 from marginface.errors import InputError
 from marginface.records.embedding_table import EmbeddingTable
 
+QualityPooling = Literal["mean", "max"]
+"""How the quality of a template comes from that of its images."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoolingConfig:
@@ -136,6 +139,31 @@ def pool(
     lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
     np.divide(pooled, np.maximum(lengths, np.finfo(np.float32).tiny), out=pooled)
     return Pooled(pooled, counts > 0, int(len(kept) - kept.sum()))
+
+
+def template_quality(
+    values: npt.ArrayLike, templates: Templates, row: npt.NDArray[np.int64], how: QualityPooling = "mean"
+) -> npt.NDArray[np.float64]:
+    """Return (T,) the quality of each template: the mean, or the highest, of its images' that have one; NaN for none.
+
+    Every image counts alike, also the frames of one video: a quality says what there is, not how often it was seen.
+
+    Args:
+        values: (N,) of the images of a table; NaN where an image has none.
+        templates: which images make which template.
+        row: (R,) rows of the table as `rows_of` gives them, -1 where the table lacks the image.
+        how: mean or max.
+    """
+    of_row = np.where(row >= 0, np.asarray(values, np.float64)[np.maximum(row, 0)], np.nan)
+    known = np.isfinite(of_row)
+    template, value = templates.template[known], of_row[known]
+    counts = np.bincount(template, minlength=len(templates))
+    if how == "mean":
+        sums = np.bincount(template, weights=value, minlength=len(templates))
+        return np.asarray(np.divide(sums, counts, out=np.full(len(templates), np.nan), where=counts > 0))
+    highest = np.full(len(templates), -np.inf)
+    np.maximum.at(highest, template, value)
+    return np.where(counts > 0, highest, np.nan)
 
 
 def rows_of(table: EmbeddingTable, image: npt.NDArray[np.int64], keys: Sequence[str] | None) -> npt.NDArray[np.int64]:
