@@ -116,7 +116,8 @@ def bootstrap(num_pairs: int, num_replicates: int) -> None:
     right = np.where(mated, left, (left + rng.integers(1, 4000, size=num_pairs)) % 4000)
     scores = (rng.normal(0, 0.1, num_pairs) + 0.3 * mated).astype(np.float32)
     start = time.process_time()
-    identity_bootstrap(scores, mated, left, right, fmr_targets=TARGETS, correct=mated, num_replicates=num_replicates)
+    folds = contiguous_folds(num_pairs)
+    identity_bootstrap(scores, mated, left, right, fmr_targets=TARGETS, folds=folds, num_replicates=num_replicates)
     seconds = time.process_time() - start
     print(f"identity bootstrap, {num_pairs:>9,} pairs, {num_replicates:,} replicates: {seconds:.2f} s")
 

@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
-from marginface.metrics import equal_error_rate, fnmr_at_fmr, identity_bootstrap, k_fold_decisions, wilson
-from marginface.metrics.bootstrap import (
-    OrderedPairs,
-    _Accuracy,
-    _EqualErrorRate,
-    _FnmrAtFmr,
-)
+from marginface.metrics import equal_error_rate, fnmr_at_fmr, identity_bootstrap, k_fold_accuracy, wilson
+from marginface.metrics.bootstrap import _Accuracy, _EqualErrorRate, _FnmrAtFmr
+from marginface.metrics.drawn_pairs import OrderedPairs
 from tests.helpers import reference_metrics as slow
 from tests.helpers.scores import people_pairs
 
@@ -29,7 +25,7 @@ def test_a_replicate_is_the_metric_of_the_pairs_repeated_by_their_weights(seed):
     scores, mated, left, right = pairs_of(seed, num_people=12, mated_each=3, num_non_mated=80)
     times = np.bincount(np.random.default_rng(seed).integers(12, size=12), minlength=12)
     pairs = OrderedPairs(scores, mated, left, right)
-    resample = pairs.resample(times)
+    resample = pairs.resample(times[None])
     repeat = np.where(mated, times[left], times[left] * times[right])
     by_hand = np.repeat(scores, repeat), np.repeat(mated, repeat)
 
@@ -39,19 +35,34 @@ def test_a_replicate_is_the_metric_of_the_pairs_repeated_by_their_weights(seed):
     assert statistics[0](resample) == pytest.approx(slow.equal_error_rate(*by_hand), abs=1e-12)
     assert statistics[1](resample) == pytest.approx(slow.fnmr_at_fmr(*by_hand, 0.2)[0], abs=1e-12)
 
-    correct = (scores > 1) == mated
-    accuracy = _Accuracy(pairs, correct)
-    accuracy.tempering = 1.0
-    right_by_kind = [np.average(correct[mated == kind], weights=repeat[mated == kind]) for kind in (True, False)]
-    assert accuracy(resample) == pytest.approx(np.average(right_by_kind, weights=[mated.sum(), (~mated).sum()]))
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_accuracy_of_a_replicate_is_that_of_the_pairs_repeated_by_their_weights(seed):
+    scores, mated, left, right = pairs_of(seed, num_people=12, mated_each=3, num_non_mated=80)
+    folds, repeat = np.arange(116) % 4, np.random.default_rng(seed).integers(3, size=116)
+    accuracy = _Accuracy(OrderedPairs(scores / 10, mated, left, right), scores / 10, mated, folds)
+    pairs = accuracy.pairs
+    found = accuracy.of(repeat[pairs.mated_order][None], repeat[pairs.non_mated_order][None])
+    by_hand = k_fold_accuracy(np.repeat(scores / 10, repeat), np.repeat(mated, repeat), np.repeat(folds, repeat))
+    assert found * by_hand.num_pairs == pytest.approx(by_hand.num_correct)
 
 
 def test_when_everybody_is_drawn_once_the_statistic_is_the_observed_one():
     scores, mated, left, right = pairs_of(0)
     pairs = OrderedPairs(scores, mated, left, right)
-    once = pairs.resample(np.ones(pairs.num_people, int))
+    once = pairs.resample(np.ones((1, pairs.num_people), int))
     assert _EqualErrorRate(pairs, 1.0)(once) == pytest.approx(equal_error_rate(scores, mated).value, abs=1e-12)
     assert _FnmrAtFmr(pairs, 0.1, 1.0)(once) == pytest.approx(fnmr_at_fmr(scores, mated, fmr=0.1).value, abs=1e-12)
+
+
+def test_replicates_drawn_together_are_those_drawn_one_by_one(monkeypatch):
+    monkeypatch.setattr("marginface.metrics.drawn_pairs.AT_ONCE", 4 * 8)
+    left, right = np.array([0, 0, 0, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 2, 3, 3, 1, 2])
+    pairs = OrderedPairs(np.arange(8.0), np.arange(8) < 3, left, right)
+    together = np.concatenate([drawn.mated for drawn in pairs.replicates(5, 9)])
+    alone = [drawn.mated for k in range(9) if (drawn := pairs.replicate(5, k)) is not None]
+    assert len(alone) < 9  # some leave person 0 out, and with her all mated pairs
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_tempering_is_the_ratio_of_the_two_variances_counted_pair_by_pair():
@@ -93,15 +104,16 @@ def test_seed_and_pair_order():
 
 def test_refused_targets_are_absent_and_the_others_contain_their_values():
     scores, mated, left, right = pairs_of(2)
-    correct = k_fold_decisions(scores / 10, mated, np.arange(len(scores)) % 10).correct
+    folds = np.arange(len(scores)) % 10
     found = identity_bootstrap(
-        scores, mated, left, right, fmr_targets=(0.1, 0.01, 1e-4), correct=correct, num_replicates=200
+        scores, mated, left, right, fmr_targets=(0.1, 0.01, 1e-4), folds=folds, num_replicates=200
     )
     assert set(found.fnmr_at_fmr) == set(found.fmr_at_threshold) == {0.1, 0.01}
     assert equal_error_rate(scores, mated).value in found.equal_error_rate
     assert fnmr_at_fmr(scores, mated, fmr=0.1).value in found.fnmr_at_fmr[0.1]
     assert fnmr_at_fmr(scores, mated, fmr=0.1).achieved_fmr in found.fmr_at_threshold[0.1]
-    assert correct.mean() in found.accuracy
+    assert set(found.fmr_design_effect) == {0.1, 0.01}
+    assert 0 < found.accuracy_variance < 0.25
     assert (found.num_identities, found.num_replicates) == (40, 200)
 
 

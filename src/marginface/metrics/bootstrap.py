@@ -24,15 +24,18 @@ person (Fafchamps and Gubert, Journal of Development Economics 2007). lambda run
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from marginface.errors import InputError
+from marginface.metrics.drawn_pairs import OrderedPairs, Resample, numbered
 from marginface.metrics.intervals import Interval, normal_quantile
+from marginface.metrics.kfold import GRID, k_fold_decisions, papers_cells
+from marginface.metrics.replicates import expanded_percentiles
 from marginface.metrics.sorted_scores import checked
 from marginface.metrics.verification import equal_error_rate, fmr_support, fnmr_at_fmr
 
@@ -48,7 +51,10 @@ class BootstrapIntervals:
     """By target FMR; a target that the data refuse (`fmr_support`) is absent."""
     fmr_at_threshold: Mapping[float, Interval]
     """By target FMR: the FMR of the threshold that `fnmr_at_fmr` chose for it, held fixed."""
-    accuracy: Interval | None
+    fmr_design_effect: Mapping[float, float]
+    """By target FMR: how many times more that FMR varies than that of as many pairs of people who do not recur."""
+    accuracy_variance: float | None
+    """Of the k-fold accuracy."""
     num_identities: int
     num_replicates: int
     """That gave a value; a replicate without any mated or non-mated pair is left out."""
@@ -61,16 +67,16 @@ def identity_bootstrap(
     identity_right: npt.ArrayLike,
     *,
     fmr_targets: Sequence[float] = (),
-    correct: npt.ArrayLike | None = None,
+    folds: npt.ArrayLike | None = None,
     num_replicates: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> BootstrapIntervals:
-    """Return intervals of the EER, of the FNMR at each target FMR and of an accuracy, by resampling identities.
+    """Return intervals of the EER, of the FNMR at each target FMR and of k-fold accuracy, by resampling identities.
 
-    The threshold is found again in each replicate, so its noise is part of the interval (for `correct`, decisions are
-    given: at the best threshold accuracy is flat, and its noise is of second order). A sample without errors has no
-    errors in any replicate: where few errors decide, take `wider` of this and Wilson, as `summarise` does.
+    Thresholds are found again in each replicate, those of the folds too, so their noise is part of the interval. A
+    sample without errors has no errors in any replicate: where few errors decide, take `wider` of this and Wilson, as
+    `summarise` does.
 
     Args:
         scores: (N,) higher is more alike.
@@ -78,8 +84,8 @@ def identity_bootstrap(
         identity_left: (N,) the person on the left, any integers or strings.
         identity_right: (N,) the person on the right.
         fmr_targets: as for `fnmr_at_fmr`.
-        correct: (N,) whether each pair was judged rightly, for the interval of their mean (`k_fold_decisions`). The
-            shares of mated and non-mated pairs are kept.
+        folds: (N,) fold of each pair, for the interval of `k_fold_accuracy` on the papers' thresholds. The shares of
+            mated and non-mated pairs are kept.
         num_replicates: 1,000 settle a 95 % interval's ends to a few per cent of its width.
         confidence: between 0 and 1.
         seed: of the draws; the same seed gives the same intervals, in any pair order.
@@ -90,156 +96,75 @@ def identity_bootstrap(
     """
     normal_quantile(confidence)  # refuses what is outside (0, 1)
     values, is_mated = checked(scores, mated)
-    people = numbered(identity_left, identity_right, len(values))
-    pairs = OrderedPairs(values, is_mated, *people)
-    statistics: list[Callable[[Resample], float]] = [
+    pairs = OrderedPairs(values, is_mated, *numbered(identity_left, identity_right, len(values)))
+    statistics: list[Callable[[Resample], Array]] = [
         _EqualErrorRate(pairs, float(equal_error_rate(values, is_mated).threshold))
     ]
     targets = [fmr for fmr in fmr_targets if fmr_support(len(pairs.left), fmr) != "refused"]
     thresholds = [fnmr_at_fmr(values, is_mated, fmr=fmr).threshold for fmr in targets]
     statistics += [_FnmrAtFmr(pairs, fmr, threshold) for fmr, threshold in zip(targets, thresholds, strict=True)]
-    statistics += [_FmrAtThreshold(pairs, threshold) for threshold in thresholds]
-    if correct is not None:
-        statistics.append(_Accuracy(pairs, np.asarray(correct, dtype=np.float64)))
-
-    results = []
-    for replicate in range(num_replicates):
-        resample = pairs.replicate(seed, replicate)
-        if resample is not None:
-            results.append([statistic(resample) for statistic in statistics])
+    fixed = [_FmrAtThreshold(pairs, threshold) for threshold in thresholds]
+    statistics += fixed
+    if folds is not None:
+        statistics.append(_Accuracy(pairs, values, is_mated, np.asarray(folds)))
+    results = [np.stack([one(drawn) for one in statistics], 1) for drawn in pairs.replicates(seed, num_replicates)]
     if not results:
         raise InputError(
             f"{pairs.num_people} identities are too few for a bootstrap: no replicate held both kinds of pairs."
         )
-    tail = (1 - confidence) / 2
-    ends = np.quantile(np.array(results), [tail, 1 - tail], axis=0)
-    intervals = [Interval(float(low), float(high), confidence, "identity bootstrap") for low, high in ends.T]
+    found = np.concatenate(results)
+    intervals = expanded_percentiles(found, confidence, pairs.num_people)
     return BootstrapIntervals(
         equal_error_rate=intervals[0],
         fnmr_at_fmr=dict(zip(targets, intervals[1:], strict=False)),
         fmr_at_threshold=dict(zip(targets, intervals[1 + len(targets) :], strict=False)),
-        accuracy=intervals[-1] if correct is not None else None,
+        fmr_design_effect={fmr: one.design_effect for fmr, one in zip(targets, fixed, strict=True)},
+        accuracy_variance=float(found[:, -1].var()) if folds is not None else None,
         num_identities=pairs.num_people,
-        num_replicates=len(results),
+        num_replicates=len(found),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Resample:
-    """Weights of the pairs in ascending order of score, and their sums: `mated_sums[k]` is that of the k lowest."""
-
-    mated: Array  # (M,)
-    non_mated: Array  # (N,) products
-    mated_sums: Array  # (M + 1,)
-    non_mated_sums: Array  # (N + 1,)
-
-
-class OrderedPairs:
-    """Mated and non-mated pairs in ascending order of score, and where each distinct threshold cuts the two orders."""
-
-    def __init__(self, scores: Array, mated: Array, left: Array, right: Array) -> None:
-        self.mated_order = np.flatnonzero(mated)[np.argsort(scores[mated], kind="stable")]
-        self.non_mated_order = np.flatnonzero(~mated)[np.argsort(scores[~mated], kind="stable")]
-        self.person = left[self.mated_order]
-        self.left, self.right = left[self.non_mated_order], right[self.non_mated_order]
-        self.num_people = int(max(left.max(), right.max())) + 1
-        self.mated_scores, self.non_mated_scores = scores[self.mated_order], scores[self.non_mated_order]
-        self.thresholds = np.unique(scores)
-        # One step further than the scores: the threshold that nothing reaches.
-        self.mated_below = np.append(np.searchsorted(self.mated_scores, self.thresholds), len(self.person))
-        self.non_mated_below = np.append(np.searchsorted(self.non_mated_scores, self.thresholds), len(self.left))
-        couples = np.minimum(self.left, self.right) * self.num_people + np.maximum(self.left, self.right)
-        self.couple = np.unique(couples, return_inverse=True)[1]
-
-    def resample(self, times: Array) -> Resample | None:
-        """Return the pairs' weights when person i was drawn `times[i]` times; None where a kind has none left."""
-        times = times.astype(np.float64)  # whole numbers still, and their sums exact
-        weights = (times[self.person], times[self.left] * times[self.right])
-        sums = tuple(np.zeros(len(side) + 1) for side in weights)
-        for side, summed in zip(weights, sums, strict=True):
-            np.cumsum(side, out=summed[1:])
-        return None if 0 in (sums[0][-1], sums[1][-1]) else Resample(*weights, *sums)
-
-    def replicate(self, seed: int, number: int) -> Resample | None:
-        """Return `resample` of as many people as there are, drawn with replacement by (seed, number)."""
-        draws = np.random.default_rng((seed, number)).integers(self.num_people, size=self.num_people)
-        return self.resample(np.bincount(draws, minlength=self.num_people))
-
-    def tempered(self, resample: Resample, tempering: float) -> Array:
-        """Return the weights of the non-mated pairs, drawn back by `tempering`, in score order; their mean is 1."""
-        weights: Array = resample.non_mated * (tempering * len(self.left) / resample.non_mated_sums[-1])
-        return weights + (1 - tempering)
-
-    def highest_refused(self, weight: Array, fmr: float) -> float:
-        """Return the highest non-mated score that may not match: with it the weighted share would exceed `fmr`.
-
-        Args:
-            weight: (N,) of the non-mated pairs in score order.
-            fmr: between 0 and 1.
-        """
-        from_above = np.cumsum(weight[::-1])  # of the k + 1 highest scores
-        allowed = int(np.searchsorted(from_above, (fmr + 1e-12) * from_above[-1], side="right"))
-        return float(self.non_mated_scores[len(weight) - 1 - min(allowed, len(weight) - 1)])
-
-    def next_above(self, score: float) -> float:
-        """Return the lowest observed score above `score`, a threshold that refuses it; a hair above where none is."""
-        place = int(np.searchsorted(self.thresholds, score, side="right"))
-        if place < len(self.thresholds):
-            return float(self.thresholds[place])
-        highest = self.thresholds[-1]
-        return float(np.nextafter(highest, highest.dtype.type(np.inf)))
-
-    def tempering(self, outcome: Array) -> float:
-        """Return lambda of the module's docstring for a per-pair outcome of the non-mated pairs, in score order."""
-        a, b, _ = self._variances(outcome)
-        return float(np.sqrt(np.clip((a - b) / (a + b), 1 / 3, 1))) if a + b > 0 else 1 / 3**0.5
-
-    def design_effect(self, outcome: Array) -> float:
-        """Return how many times larger the variance of the mean outcome is than that of as many independent pairs.
-
-        (A - B) over the sum of squared residuals, 1 at least; so many pairs weigh one independent pair.
-        """
-        a, b, alone = self._variances(outcome)
-        return max((a - b) / alone, 1.0) if alone > 0 else 1.0
-
-    def _variances(self, outcome: Array) -> tuple[float, float, float]:
-        """Return A and B of the module's docstring, and the sum of squared residuals."""
-        residual = outcome - outcome.mean()
-        by_person = sum(
-            np.bincount(side, weights=residual, minlength=self.num_people) for side in (self.left, self.right)
-        )
-        by_couple = np.bincount(self.couple, weights=residual)
-        return tuple(float(np.square(part).sum()) for part in (by_person, by_couple, residual))  # type: ignore[return-value]
-
-
 class _Curve:
-    """FMR and FNMR of a resample at the k-th distinct threshold."""
+    """FMR and FNMR of R replicates, each at a distinct threshold of its own, given by number (R,)."""
 
     def __init__(self, pairs: OrderedPairs, threshold: float | None) -> None:
         assert threshold is not None  # targets without an operating point were left out
         self.pairs = pairs
-        self.tempering = pairs.tempering((pairs.non_mated_scores >= threshold).astype(np.float64))
-        self.num_points = len(pairs.mated_below)
+        self.matches = (pairs.non_mated_scores >= threshold).astype(np.float64)
+        self.tempering = pairs.tempering(self.matches)
 
-    def fnmr(self, resample: Resample, point: int) -> float:
-        return float(resample.mated_sums[self.pairs.mated_below[point]] / resample.mated_sums[-1])
+    def fnmr(self, resample: Resample, point: Array) -> Array:
+        sums, rows = resample.mated_sums, np.arange(len(resample.mated_sums))
+        return np.asarray(sums[rows, self.pairs.mated_below[point]] / sums[:, -1])
 
-    def fmr(self, resample: Resample, point: int) -> float:
-        below = self.pairs.non_mated_below[point]
-        observed = 1 - below / len(self.pairs.left)
-        product = 1 - resample.non_mated_sums[below] / resample.non_mated_sums[-1]
-        return float((1 - self.tempering) * observed + self.tempering * product)
+    def fmr(self, resample: Resample, point: Array) -> Array:
+        sums, rows, below = resample.non_mated_sums, np.arange(len(resample.mated_sums)), self.pairs.non_mated_below
+        observed = 1 - below[point] / len(self.pairs.left)
+        product = 1 - sums[rows, below[point]] / sums[:, -1]
+        return np.asarray((1 - self.tempering) * observed + self.tempering * product)
+
+    def first(self, holds: Callable[[Array], Array], num_rows: int) -> Array:
+        """Return (R,) the first threshold for which a condition holds that once true stays true; else the last."""
+        low = np.zeros(num_rows, np.int64)
+        high = np.full(num_rows, len(self.pairs.mated_below) - 1)
+        while (searching := low < high).any():
+            middle = (low + high) // 2
+            true = holds(middle)
+            high = np.where(searching & true, middle, high)
+            low = np.where(searching & ~true, middle + 1, low)
+        return np.asarray(low)
 
 
 class _EqualErrorRate(_Curve):
-    def __call__(self, resample: Resample) -> float:
-        def surplus(point: int) -> float:
-            return self.fnmr(resample, point) - self.fmr(resample, point)
+    def __call__(self, resample: Resample) -> Array:
+        def surplus(point: Array) -> Array:
+            return np.asarray(self.fnmr(resample, point) - self.fmr(resample, point))
 
-        upper = bisect_left(range(self.num_points), 0.0, key=surplus, hi=self.num_points - 1)
+        upper = self.first(lambda point: surplus(point) >= 0, len(resample.mated))
         above, below = surplus(upper), surplus(upper - 1)  # upper > 0: at the lowest score the surplus is -1
         low, high = self.fnmr(resample, upper - 1), self.fnmr(resample, upper)
-        return low - below / (above - below) * (high - low)
+        return np.asarray(low - below / (above - below) * (high - low))
 
 
 class _FnmrAtFmr(_Curve):
@@ -247,45 +172,48 @@ class _FnmrAtFmr(_Curve):
         super().__init__(pairs, threshold)
         self.target = target + 1e-12  # sums of shares carry rounding
 
-    def __call__(self, resample: Resample) -> float:
-        point = bisect_left(range(self.num_points), True, key=lambda k: self.fmr(resample, k) <= self.target)
-        return self.fnmr(resample, point)
+    def __call__(self, resample: Resample) -> Array:
+        within = self.first(lambda point: self.fmr(resample, point) <= self.target, len(resample.mated))
+        return self.fnmr(resample, within)
 
 
 class _FmrAtThreshold(_Curve):
     def __init__(self, pairs: OrderedPairs, threshold: float | None) -> None:
         super().__init__(pairs, threshold)
-        self.point = int(np.searchsorted(pairs.thresholds, pairs.thresholds.dtype.type(threshold)))
+        self.point = np.searchsorted(pairs.thresholds, pairs.thresholds.dtype.type(threshold))
+        self.design_effect = pairs.design_effect(self.matches)
 
-    def __call__(self, resample: Resample) -> float:
-        return self.fmr(resample, self.point)
+    def __call__(self, resample: Resample) -> Array:
+        return self.fmr(resample, np.full(len(resample.mated), self.point))
 
 
 class _Accuracy:
-    def __init__(self, pairs: OrderedPairs, correct: Array) -> None:
-        self.mated, self.non_mated = correct[pairs.mated_order], correct[pairs.non_mated_order]
-        self.tempering = pairs.tempering(self.non_mated)
+    """K-fold accuracy on the papers' thresholds, each fold's chosen again on the weights of the other folds."""
 
-    def __call__(self, resample: Resample) -> float:
-        mated = resample.mated @ self.mated / resample.mated_sums[-1]
-        product = resample.non_mated @ self.non_mated / resample.non_mated_sums[-1]
-        non_mated = (1 - self.tempering) * self.non_mated.mean() + self.tempering * product
-        num_mated, num_non_mated = len(self.mated), len(self.non_mated)
-        return float((num_mated * mated + num_non_mated * non_mated) / (num_mated + num_non_mated))
-
-
-def numbered(left: npt.ArrayLike, right: npt.ArrayLike, num_pairs: int) -> tuple[Array, Array]:
-    """Return the people of both sides as whole numbers from 0 on.
-
-    Raises:
-        InputError: lengths that differ, or fewer than two people.
-    """
-    both = [np.asarray(side) for side in (left, right)]
-    if any(side.shape != (num_pairs,) for side in both):
-        raise InputError(
-            f"An identity per score and side is needed; got {both[0].shape}, {both[1].shape} for {num_pairs:,}."
+    def __init__(self, pairs: OrderedPairs, scores: Array, mated: Array, folds: Array) -> None:
+        fold_of_pair = np.unique(folds, return_inverse=True)[1]
+        self.pairs, self.shape = pairs, (int(fold_of_pair.max()) + 1, len(GRID) + 1)
+        _, cell = papers_cells(scores, fold_of_pair)
+        self.mated, self.non_mated = (
+            csr_matrix(
+                (np.ones(len(order)), (cell[order], np.arange(len(order)))), (self.shape[0] * self.shape[1], len(order))
+            )
+            for order in (pairs.mated_order, pairs.non_mated_order)
         )
-    names, numbers = np.unique(np.concatenate(both), return_inverse=True)
-    if len(names) < 2:
-        raise InputError("All pairs are of one identity; resampling identities needs at least two.")
-    return numbers[:num_pairs], numbers[num_pairs:]
+        correct = k_fold_decisions(scores, mated, folds).correct
+        self.tempering = pairs.tempering(correct[pairs.non_mated_order].astype(np.float64))
+
+    def __call__(self, resample: Resample) -> Array:
+        mated = resample.mated * (len(self.pairs.person) / resample.mated_sums[:, -1:])
+        return self.of(mated, self.pairs.tempered(resample, self.tempering))
+
+    def of(self, mated: Array, non_mated: Array) -> Array:
+        """Return (R,) accuracies with these weights of the pairs, (R, M) and (R, N) in score order."""
+        gained, lost = (
+            (cells @ weight.T).reshape(*self.shape, len(weight))
+            for cells, weight in ((self.mated, mated), (self.non_mated, non_mated))
+        )
+        right = np.cumsum(gained - lost, axis=1)[:, :-1] + lost.sum(axis=1, keepdims=True)  # (folds, thresholds, R)
+        best = np.argmax(right.sum(axis=0) - right, axis=1)  # (folds, R), the first maximum over the other folds
+        chosen = np.take_along_axis(right, best[:, None], axis=1).sum(axis=(0, 1))
+        return np.asarray(chosen / (mated.sum(axis=1) + non_mated.sum(axis=1)))

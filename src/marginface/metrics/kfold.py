@@ -24,6 +24,9 @@ from marginface.metrics.verification import best_accuracy
 
 Thresholds = Literal["papers", "exact"]
 
+GRID = np.arange(0, 4, 0.01)
+"""The papers' thresholds, as squared distances."""
+
 
 @dataclass(frozen=True)
 class KFoldAccuracy:
@@ -115,16 +118,15 @@ def magface_k_fold_accuracy(
     fold_of_pair, count = _fold_numbers(folds, len(is_mated), num_folds)
     sums = np.stack([(sides[0] + sides[1])[fold_of_pair == fold].sum(axis=0) for fold in range(count)])
     sizes = np.bincount(fold_of_pair, minlength=count)
-    grid = np.arange(0, 4, 0.01)
     correct, chosen = np.zeros(len(is_mated), np.bool_), []
     for fold in range(count):
         held_out = fold_of_pair == fold
         mean = (sums.sum(axis=0) - sums[fold]) / (2 * (len(is_mated) - sizes[fold]))
         distance = np.arccos(_shifted_cosines(sides[0], sides[1], mean)) / np.pi
-        first_match = np.searchsorted(grid, distance, side="right")
-        best = _first_best(first_match[~held_out], is_mated[~held_out], len(grid))
+        first_match = np.searchsorted(GRID, distance, side="right")
+        best = _first_best(first_match[~held_out], is_mated[~held_out], len(GRID))
         correct[held_out] = (first_match[held_out] <= best) == is_mated[held_out]
-        chosen.append(float(np.cos(np.pi * min(grid[best], 1.0))))
+        chosen.append(float(np.cos(np.pi * min(GRID[best], 1.0))))
     return _accuracy_of(FoldDecisions(correct, fold_of_pair, tuple(chosen)), confidence)
 
 
@@ -205,21 +207,30 @@ def _fold_numbers(folds: npt.ArrayLike | None, num_pairs: int, num_folds: int) -
     return numbers, len(names)
 
 
+def papers_cells(
+    scores: npt.NDArray[np.floating], fold_of_pair: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return from which of the papers' thresholds on each pair matches, (N,) in 0..400, and its cell of (folds, 401).
+
+    At that threshold a mated pair adds a right decision and a non-mated one takes one away; at 400 none is left.
+    """
+    first_match = np.searchsorted(
+        GRID, 2.0 - 2.0 * scores.astype(np.float64), side="right"
+    )  # lowest above the distance
+    return first_match, fold_of_pair * (len(GRID) + 1) + first_match
+
+
 def _on_the_papers_grid(
     scores: npt.NDArray[np.floating], mated: npt.NDArray[np.bool_], fold_of_pair: npt.NDArray[np.int64], num_folds: int
 ) -> FoldDecisions:
-    grid = np.arange(0, 4, 0.01)
-    distances = 2.0 - 2.0 * scores.astype(np.float64)
-    first_match = np.searchsorted(grid, distances, side="right")  # the lowest threshold above the distance
-    # A pair matches from `first_match` on: there a mated pair adds a right decision and a non-mated one takes one away.
-    cells = num_folds * (len(grid) + 1)
-    cell = fold_of_pair * (len(grid) + 1) + first_match
+    first_match, cell = papers_cells(scores, fold_of_pair)
+    cells = num_folds * (len(GRID) + 1)
     gained = np.bincount(cell[mated], minlength=cells) - np.bincount(cell[~mated], minlength=cells)
-    rising = np.cumsum(gained.reshape(num_folds, -1), axis=1)[:, : len(grid)]
+    rising = np.cumsum(gained.reshape(num_folds, -1), axis=1)[:, : len(GRID)]
     right = rising + np.bincount(fold_of_pair[~mated], minlength=num_folds)[:, None]  # (folds, thresholds)
     best = np.argmax(right.sum(axis=0) - right, axis=1)  # first maximum over the other folds
     matches = first_match <= best[fold_of_pair]
-    return FoldDecisions(matches == mated, fold_of_pair, tuple((1.0 - grid[best] / 2.0).tolist()))
+    return FoldDecisions(matches == mated, fold_of_pair, tuple((1.0 - GRID[best] / 2.0).tolist()))
 
 
 def _on_exact_thresholds(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from marginface.metrics.intervals import Interval, normal_quantile, wider, wilson
+from marginface.metrics.intervals import Interval, expanded_tail, normal_quantile, wider, wilson
 
 Array = npt.NDArray
 Resample = Literal["people", "images"]
@@ -117,6 +117,13 @@ def percentiles(replicates: Array, confidence: float, resample: Resample) -> lis
         "identity bootstrap" if resample == "people" else "image bootstrap"
     )
     return [Interval(float(low), float(high), confidence, method) for low, high in ends.T]
+
+
+def expanded_percentiles(replicates: Array, confidence: float, num_people: int) -> list[Interval]:
+    """Return the percentile interval of each column of (R, K) replicates over people, wider where people are few."""
+    tail = expanded_tail(confidence, num_people)
+    ends = np.quantile(replicates, [tail, 1 - tail], axis=0)
+    return [Interval(float(low), float(high), confidence, "identity bootstrap") for low, high in ends.T]
 
 
 def wider_of(by_wilson: Interval, by_bootstrap: Interval | None) -> Interval:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
-from marginface.metrics.intervals import wider, wilson
-from marginface.metrics.kfold import KFoldAccuracy, contiguous_folds, k_fold_accuracy, k_fold_decisions
+from marginface.metrics.intervals import effective_wilson, wider, wilson
+from marginface.metrics.kfold import KFoldAccuracy, contiguous_folds, k_fold_accuracy
+from marginface.metrics.melded import melded_fnmr_interval
 from marginface.metrics.sorted_scores import SortedScores, checked, sort_scores
 from marginface.metrics.tail_bootstrap import MANY, tail_bootstrap
 from marginface.metrics.verification import (
@@ -113,8 +114,9 @@ def summarise(
         if len(values) >= MANY:
             bootstrap = tail_bootstrap(values, is_mated, *people, **settings)
         else:
-            correct = None if usable_folds is None else k_fold_decisions(values, is_mated, usable_folds).correct
-            bootstrap = identity_bootstrap(values, is_mated, *people, correct=correct, **settings)
+            bootstrap = identity_bootstrap(values, is_mated, *people, folds=usable_folds, **settings)
+    points = tuple(_with_threshold_noise(point, ordered, bootstrap, confidence) for point in points)
+    if bootstrap is not None:
         eer, points, accuracy = _widened(eer, points, accuracy, bootstrap)
 
     caveats += [sentence for point in points if (sentence := support_sentence(point))]
@@ -164,6 +166,16 @@ def _with_wilson(eer: EqualErrorRate, confidence: float) -> EqualErrorRate:
     return dataclasses.replace(eer, interval=wilson(eer.value * trials, trials, confidence))
 
 
+def _with_threshold_noise(
+    point: OperatingPoint, ordered: SortedScores, bootstrap: BootstrapIntervals | None, confidence: float
+) -> OperatingPoint:
+    """Return the point with the interval that knows of its threshold's noise, where no bootstrap does or can."""
+    if point.value is None or (bootstrap is not None and point.support == "supported"):
+        return point
+    interval = melded_fnmr_interval(ordered, fmr=point.target_fmr, confidence=confidence)
+    return dataclasses.replace(point, interval=interval)
+
+
 def _widened(
     eer: EqualErrorRate,
     points: tuple[OperatingPoint, ...],
@@ -171,20 +183,33 @@ def _widened(
     bootstrap: BootstrapIntervals,
 ) -> tuple[EqualErrorRate, tuple[OperatingPoint, ...], KFoldAccuracy | None]:
     assert eer.interval is not None
+    confidence, people = eer.interval.confidence, bootstrap.num_identities
     eer = dataclasses.replace(eer, interval=wider(eer.interval, bootstrap.equal_error_rate))
-    points = tuple(
-        dataclasses.replace(
-            point,
-            interval=wider(point.interval, bootstrap.fnmr_at_fmr[point.target_fmr]),
-            fmr_interval=wider(point.fmr_interval, bootstrap.fmr_at_threshold[point.target_fmr]),
+    widened = []
+    for point in points:
+        if point.interval is not None and point.achieved_fmr is not None:
+            fmr_interval = effective_wilson(
+                point.achieved_fmr,
+                point.num_non_mated,
+                design_effect=bootstrap.fmr_design_effect[point.target_fmr],
+                num_units=people,
+                confidence=confidence,
+            )
+            point = dataclasses.replace(
+                point,
+                interval=wider(point.interval, bootstrap.fnmr_at_fmr[point.target_fmr]),
+                fmr_interval=wider(fmr_interval, bootstrap.fmr_at_threshold[point.target_fmr]),
+            )
+        widened.append(point)
+    if accuracy is not None and bootstrap.accuracy_variance is not None:
+        share = accuracy.num_correct / accuracy.num_pairs
+        alone = share * (1 - share) / accuracy.num_pairs
+        effect = bootstrap.accuracy_variance / alone if alone else 1.0
+        interval = effective_wilson(
+            share, accuracy.num_pairs, design_effect=effect, num_units=people, confidence=confidence
         )
-        if point.interval is not None and point.fmr_interval is not None
-        else point
-        for point in points
-    )
-    if accuracy is not None and bootstrap.accuracy is not None:
-        accuracy = dataclasses.replace(accuracy, interval=wider(accuracy.interval, bootstrap.accuracy))
-    return eer, points, accuracy
+        accuracy = dataclasses.replace(accuracy, interval=interval)
+    return eer, tuple(widened), accuracy
 
 
 def _folds(folds: npt.ArrayLike | None, mated: npt.NDArray[np.bool_]) -> tuple[npt.NDArray | None, str]:

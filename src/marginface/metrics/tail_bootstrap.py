@@ -21,7 +21,8 @@ from scipy.sparse import coo_matrix
 
 from marginface.errors import InputError
 from marginface.metrics.bootstrap import BootstrapIntervals
-from marginface.metrics.replicates import drawn_times, percentiles
+from marginface.metrics.drawn_pairs import lambda_and_design_effect
+from marginface.metrics.replicates import drawn_times, expanded_percentiles
 from marginface.metrics.sorted_scores import SortedScores
 from marginface.metrics.verification import equal_error_rate, fmr_support, fnmr_at_fmr
 
@@ -61,7 +62,8 @@ def tail_bootstrap(
     chosen = [fnmr_at_fmr(ordered, fmr=fmr).threshold or 0.0 for fmr in targets]
     times = np.stack([drawn_times(num_people, k, seed) for k in range(num_replicates)], axis=1)  # (P, R)
     totals = tail.totals(times)
-    tempering = [tail.tempering(threshold) for threshold in (eer.threshold, *chosen)]
+    sharing = [tail.sharing(threshold) for threshold in (eer.threshold, *chosen)]
+    tempering, effects = [one for one, _ in sharing], [effect for _, effect in sharing[1:]]
     reached = [tail.num_reaching(threshold) for threshold in chosen]
     results = []
     for replicate in range(num_replicates):
@@ -74,12 +76,13 @@ def tail_bootstrap(
         results.append(found)
     if not results:
         raise InputError(f"{num_people} identities are too few for a bootstrap: no replicate held both kinds of pairs.")
-    intervals = [one for one in percentiles(np.array(results), confidence, "people") if one is not None]
+    intervals = expanded_percentiles(np.array(results), confidence, num_people)
     return BootstrapIntervals(
         equal_error_rate=intervals[0],
         fnmr_at_fmr=dict(zip(targets, intervals[1:], strict=False)),
         fmr_at_threshold=dict(zip(targets, intervals[1 + len(targets) :], strict=False)),
-        accuracy=None,
+        fmr_design_effect=dict(zip(targets, effects, strict=True)),
+        accuracy_variance=None,
         num_identities=num_people,
         num_replicates=len(results),
     )
@@ -168,8 +171,8 @@ class _Tail:
         bar = self.scores.dtype.type(threshold)
         return int(np.searchsorted(-self.scores, -bar, side="right"))
 
-    def tempering(self, threshold: float) -> float:
-        """Return lambda of `bootstrap.py` for the matches at a threshold."""
+    def sharing(self, threshold: float) -> tuple[float, float]:
+        """Return lambda of `bootstrap.py` and the design effect of `drawn_pairs.py` for the matches at a threshold."""
         reached = self.num_reaching(threshold)
         rate = reached / self.num_non_mated
         left, right = self.left[:reached], self.right[:reached]
@@ -180,7 +183,7 @@ class _Tail:
         one, other = np.divmod(couple, self.num_people)
         of_couple = np.asarray(self.couples[one, other], np.float64).ravel()
         b = float(np.square(hits).sum() - 2 * rate * (hits * of_couple).sum() + rate**2 * self.squares)
-        return float(np.sqrt(np.clip((a - b) / (a + b), 1 / 3, 1))) if a + b > 0 else 1 / 3**0.5
+        return lambda_and_design_effect(a, b, reached * (1 - rate))
 
 
 def _dense_numbers(left: npt.ArrayLike, right: npt.ArrayLike) -> tuple[Array, Array, int]:

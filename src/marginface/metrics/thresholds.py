@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
-from marginface.metrics.bootstrap import OrderedPairs, numbered
+from marginface.metrics.drawn_pairs import OrderedPairs, numbered
 from marginface.metrics.extreme_value import FEWEST_EXCESSES, Tail, fit_tail, score_interval
 from marginface.metrics.intervals import Interval, wilson
 from marginface.metrics.sorted_scores import checked
