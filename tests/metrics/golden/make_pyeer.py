@@ -27,7 +27,7 @@ def bells(num_mated, num_non_mated, *, gap, decimals, seed):
 
 CASES = {
     "continuous": bells(300, 1000, gap=2.5, decimals=5, seed=0),
-    "strong": bells(300, 3000, gap=4.0, decimals=4, seed=1),
+    "strong": bells(300, 3000, gap=4.0, decimals=5, seed=1),
     "ties": bells(60, 100, gap=2.0, decimals=1, seed=2),
     "few": [[0.9, 0.7, 0.4], [0.1, 0.3, 0.5, 0.2]],
     "equal numbers that cross": [[0.3, 0.6, 0.7, 0.9], [0.1, 0.2, 0.4, 0.65]],
