@@ -14,6 +14,7 @@ from marginface.errors import InputError
 from marginface.records import recordio_labels
 from marginface.records.record import RecordSource
 from marginface.records.recordio import RecordIO
+from marginface.records.recordio_index import read_index
 from tests.helpers.mxnet_packs import MAGIC, header_pack, image_payload, write_pack
 
 PEOPLE = [[b"a0", b"a1"], [], [b"c0", b"c1", b"c2"]]
@@ -223,8 +224,9 @@ def test_flipped_bits_are_read_or_refused_but_never_crash(tmp_path_factory, seed
     for _ in range(flips):
         path = folder / ("train.rec", "train.rec", "train.idx", "property")[generator.integers(4)]
         data = bytearray(path.read_bytes())
-        data[generator.integers(len(data))] ^= 1 << int(generator.integers(8))
-        path.write_bytes(data[: generator.integers(len(data))] if generator.integers(8) == 0 else data)
+        if data:  # else an earlier flip has cut all of it off
+            data[generator.integers(len(data))] ^= 1 << int(generator.integers(8))
+        path.write_bytes(data[: generator.integers(len(data) + 1)] if generator.integers(8) == 0 else data)
     try:
         source = RecordIO(folder)
     except InputError:
@@ -242,3 +244,54 @@ def test_a_pack_that_shrinks_after_opening_is_refused(tmp_path):
     os.truncate(folder / "train.rec", 60)
     with pytest.raises(InputError, match="changed after it was opened"):
         source[3]
+
+
+class _Sized:
+    """A .rec file of which only the size is looked at."""
+
+    def __init__(self, size):
+        self.size, self.where = size, "recordio:made-up.rec"
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num=st.integers(1, 200),
+    first=st.sampled_from([0, 1, 7, 95, 9_990, 10**15 - 3, 2**53]),
+    exponent=st.integers(1, 13),
+    shuffled=st.booleans(),
+    tab=st.sampled_from(["\t", " ", "\t\t"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    chunk=st.sampled_from([64, 300, 2**20]),
+)
+@settings(max_examples=40, deadline=None)
+def test_an_index_of_any_widths_is_read_as_python_reads_it(
+    seed, num, first, exponent, shuffled, tab, end, chunk, tmp_path_factory
+):
+    rng = np.random.default_rng(seed)
+    keys = (first + (rng.permutation(num) if shuffled else np.arange(num))).tolist()
+    offsets = (np.cumsum(rng.integers(1, 10**exponent, num, endpoint=True)) - 1).tolist()
+    text = "".join(f"{key}{tab}{offset}{end}" for key, offset in zip(keys, offsets, strict=True))
+    path = tmp_path_factory.mktemp("index") / "a.idx"
+    path.write_text(text.rstrip() if seed % 2 else text, newline="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("marginface.records.recordio_index._CHUNK_BYTES", chunk)
+        index = read_index(path, _Sized(offsets[-1] + 40))
+    assert index.offsets.tolist() == [*offsets, offsets[-1] + 40]
+    assert [index.key(i) for i in range(num)] == keys
+
+
+@pytest.mark.parametrize("bad", ["12x\t34", "12\t3 4", "12", "12\t-7", "12\t34\t5", "\t34", "12:34"])
+@pytest.mark.parametrize("line", [1, 2, 3_000, 5_999])
+def test_a_line_that_is_no_pair_is_named_wherever_it_stands(tmp_path, bad, line):
+    lines = [f"{i}\t{i * 100}" for i in range(6_000)]
+    lines[line - 1] = bad
+    (tmp_path / "a.idx").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"a\.idx, line {line}: expected `key offset`"):
+        read_index(tmp_path / "a.idx", _Sized(10**6))
+
+
+def test_keys_that_occur_twice_are_refused_however_far_apart_they_are(tmp_path):
+    for keys in ([5, 3, 5, 4], [0, 10**12, 7, 10**12]):
+        (tmp_path / "a.idx").write_text("".join(f"{key}\t{i * 50}\n" for i, key in enumerate(keys)))
+        with pytest.raises(InputError, match="1 keys occur twice"):
+            read_index(tmp_path / "a.idx", _Sized(300))
