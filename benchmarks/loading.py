@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from marginface.drawn import DrawnPeople
 from marginface.images.augment import AugmentConfig
+from marginface.images.augmentation import Draws
 from marginface.images.decode import decode_image
 from marginface.images.normalize import InputContract, normalize
 from marginface.loading.dataset import FaceDataset
@@ -146,10 +147,9 @@ def print_stages(source: RecordSource) -> None:
         "normalise, NHWC, new": lambda: normalize(images, InputContract(), channels_last=True),
         "normalise, NCHW, reused": lambda: normalize(images, InputContract(), out=floats[False]),
     }
-    for k, operation in enumerate(adaface.operations):
-        chosen = np.arange(len(adaface.operations)) == k
-        stages[f"{operation.kind}, if drawn"] = lambda chosen=chosen: [
-            adaface.operate(image, chosen, epoch=0, index=i) for i, image in enumerate(pixels)
+    for operation in adaface.operations:
+        stages[f"{operation.kind}, if drawn"] = lambda operation=operation: [
+            operation.apply(image, Draws(i)) for i, image in enumerate(pixels)
         ]
     for name, stage in stages.items():
         best = min(_seconds(stage) for _ in range(7))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
-from marginface.images.augment import AugmentConfig, DegradeConfig, uniform
+from marginface.images.augment import AugmentConfig, DegradeConfig
+from marginface.images.augmentation import Draws, uniform
 from marginface.images.augmentation.colour import GrayscaleConfig
 from marginface.images.augmentation.geometry import CropConfig
 from marginface.images.degrade import degrade
@@ -12,8 +13,7 @@ from marginface.images.degrade import degrade
 
 def flips(*, seed: int, epoch: int, num: int, probability: float = 0.5) -> np.ndarray:
     augment = AugmentConfig(horizontal_flip=probability).build(seed=seed)
-    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    return np.array([augment(image, epoch=epoch, index=i)[0, 0, 0] != 0 for i in range(num)])
+    return np.array(augment.decide(np.full(num, epoch), np.arange(num)).flips)
 
 
 def test_the_same_address_always_draws_the_same():
@@ -48,7 +48,7 @@ def test_uniform_fills_the_unit_interval_evenly():
 def test_a_flip_mirrors_left_and_right_and_leaves_the_given_image_alone():
     image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     before = image.copy()
-    mirrored = AugmentConfig(horizontal_flip=1.0).build(seed=0)(image, epoch=0, index=0)
+    mirrored, _ = AugmentConfig(horizontal_flip=1.0).build(seed=0)(image, epoch=0, index=0)
     np.testing.assert_array_equal(mirrored, before[:, ::-1])
     np.testing.assert_array_equal(image, before)
 
@@ -62,7 +62,7 @@ def test_some_images_are_spoilt_by_their_address():
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     settings = DegradeConfig(kind="motion", strength=5, probability=0.25)
     augment = AugmentConfig(horizontal_flip=0.0, degrade=settings).build(seed=4)
-    seen = [augment(image, epoch=epoch, index=7) for epoch in range(400)]
+    seen = [augment(image, epoch=epoch, index=7)[0] for epoch in range(400)]
     spoilt = [epoch for epoch, one in enumerate(seen) if not np.array_equal(one, image)]
     assert 70 < len(spoilt) < 130
     for epoch in spoilt[:5]:
@@ -83,10 +83,13 @@ def test_operations_come_as_often_as_they_should_before_the_flip_and_with_their_
     assert abs(decisions.operations.mean(axis=0) - (0.2, 0.5)).max() < 0.045
     assert abs(np.corrcoef(np.column_stack([decisions.operations, decisions.flips]).T) - np.eye(3)).max() < 0.08
     for i in range(20):
-        out, strengths = augment.operate(image, decisions.operations[i], epoch=0, index=i)
+        expected, strong = image, np.zeros(2, np.float32)
+        for k in np.flatnonzero(decisions.operations[i]).tolist():
+            expected, strong[k] = operations[k].apply(expected, Draws(9, 0, i, 1000 + k))
+        out, strengths = augment(image, epoch=0, index=i)
+        np.testing.assert_array_equal(out, expected[:, ::-1] if decisions.flips[i] else expected)
+        np.testing.assert_array_equal(strengths, strong)
         assert ((strengths > 0) == decisions.operations[i]).all()
-        expected = out[:, ::-1] if decisions.flips[i] else out
-        np.testing.assert_array_equal(augment(image, epoch=0, index=i), expected)
 
 
 def test_a_preset_leaves_the_flips_of_a_plain_recipe_as_they_are():
@@ -102,5 +105,5 @@ def test_what_an_address_draws_is_pinned_so_that_old_runs_can_be_resumed():
     """Recorded from this implementation: first row, first column and area of what a crop keeps."""
     image = np.full((16, 16, 3), 255, np.uint8)
     augment = AugmentConfig(operations=(CropConfig(),), horizontal_flip=0.0).build(seed=1)
-    kept = [augment(image, epoch=0, index=i)[:, :, 0] > 0 for i in range(4)]
+    kept = [augment(image, epoch=0, index=i)[0][:, :, 0] > 0 for i in range(4)]
     assert [(int(k.any(1).argmax()), int(k.any(0).argmax()), int(k.sum())) for k in kept] == PINNED

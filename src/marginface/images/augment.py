@@ -14,10 +14,18 @@ import numpy.typing as npt
 
 from marginface.config import by_kind
 from marginface.errors import InputError, one_of
-from marginface.images.augmentation import OPERATIONS, PRESETS, Draws, OperationConfig, uniform, uniforms
+from marginface.images.augmentation import (
+    OPERATIONS,
+    PRESETS,
+    Draws,
+    OperationConfig,
+    addressed,
+    in_stream,
+    units,
+)
 from marginface.images.degrade import check, degrade
 
-__all__ = ["Augment", "AugmentConfig", "Decisions", "DegradeConfig", "uniform"]
+__all__ = ["Augment", "AugmentConfig", "Decisions", "DegradeConfig"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -76,12 +84,12 @@ class Decisions:
 
     operations: npt.NDArray[np.bool_]
     """(B, K) which of the K operations."""
-    any_operation: list[bool]
-    """(B,) whether any of them."""
+    steps: list[list[tuple[int, int]]]
+    """(B,) the same for each image: the numbers of its operations, and where the draws of each begin."""
     flips: list[bool]
     """(B,) whether to mirror."""
-    spoils: list[bool]
-    """(B,) whether to degrade."""
+    spoils: list[float | None]
+    """(B,) the number in [0, 1) with which to degrade; None: not at all."""
 
 
 class Augment:
@@ -92,86 +100,56 @@ class Augment:
         self.seed = seed
         self.operations = config.all_operations()
 
+    def __call__(self, image: Pixels, *, epoch: int, index: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
+        """Return what becomes of one (S, S, 3) uint8 image, a copy, and the (K,) strengths of the operations."""
+        place, strengths = np.empty_like(image), np.zeros(len(self.operations), dtype=np.float32)
+        decisions = self.decide(np.array([epoch]), np.array([index]))
+        self.carry_out(decisions, 0, image, place, strengths)
+        return place, strengths
+
     def decide(self, epochs: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]) -> Decisions:
         """Return what will happen to the images at these (B,) addresses; all draws of a batch cost as much as two."""
-
-        def chance(stream: int, probability: float) -> npt.NDArray[np.bool_]:
-            if probability in (0.0, 1.0):
-                return np.full(len(indices), probability == 1.0)
-            return uniforms(self.seed, epochs, indices, stream=stream) < probability
-
-        spoil = self.config.degrade
-        chosen = [chance(_FIRST_OPERATION + k, op.probability) for k, op in enumerate(self.operations)]
-        operations = np.stack(chosen, axis=1) if chosen else np.zeros((len(indices), 0), np.bool_)
+        addresses = addressed(self.seed, epochs, indices)
+        starts = np.zeros((len(indices), len(self.operations)), dtype=np.uint64)
+        for k in range(len(self.operations)):
+            starts[:, k] = in_stream(addresses, _FIRST_OPERATION + k)
+        operations = units(starts) < [operation.probability for operation in self.operations]
+        steps: list[list[tuple[int, int]]] = [[] for _ in indices]
+        for (row, k), start in zip(np.argwhere(operations).tolist(), starts[operations].tolist(), strict=True):
+            steps[row].append((k, start))
         return Decisions(
             operations=operations,
-            any_operation=np.asarray(operations.any(axis=1)).tolist(),
-            flips=chance(_FLIP, self.config.horizontal_flip).tolist(),
-            spoils=chance(_SPOIL, spoil.probability if spoil else 0.0).tolist(),
+            steps=steps,
+            flips=(units(in_stream(addresses, _FLIP)) < self.config.horizontal_flip).tolist(),
+            spoils=self._spoils(addresses),
         )
 
-    def __call__(self, image: Pixels, *, epoch: int, index: int) -> Pixels:
-        """Return the (S, S, 3) uint8 image: the one given, untouched, or an altered copy."""
-
-        def happens(stream: int, probability: float) -> bool:
-            return uniform(self.seed, epoch, index, stream=stream) < probability
-
-        chosen = [happens(_FIRST_OPERATION + k, op.probability) for k, op in enumerate(self.operations)]
-        image, _ = self.operate(image, np.array(chosen, dtype=np.bool_), epoch=epoch, index=index)
-        if happens(_FLIP, self.config.horizontal_flip):
-            image = np.asarray(cv2.flip(image, 1), dtype=np.uint8)  # 4 us, where copying image[:, ::-1] takes 85
-        spoil = self.config.degrade
-        if spoil is not None and happens(_SPOIL, spoil.probability):
-            image = self.spoil(image, epoch=epoch, index=index)
-        return image
+    def _spoils(self, addresses: npt.NDArray[np.uint64]) -> list[float | None]:
+        config = self.config.degrade
+        if config is None:
+            return [None] * len(addresses)
+        draws, chances = (units(in_stream(addresses, stream)).tolist() for stream in (_SPOIL, _SPOIL_CHANCE))
+        return [chance if draw < config.probability else None for draw, chance in zip(draws, chances, strict=True)]
 
     def carry_out(
-        self, decisions: Decisions, row: int, image: Pixels, place: Pixels, *, epoch: int, index: int
-    ) -> npt.NDArray[np.float32] | None:
-        """Write one image of a batch into its place, as decided, and return the (K,) strengths of its operations.
+        self, decisions: Decisions, row: int, image: Pixels, place: Pixels, strengths: npt.NDArray[np.float32]
+    ) -> None:
+        """Write one image of a batch into its place, as decided.
 
         Args:
             decisions: for the batch.
             row: of this image among them.
             image: (S, S, 3) uint8 RGB, which may be `place` itself.
             place: (S, S, 3) uint8, overwritten.
-            epoch: of its address.
-            index: of its address.
-
-        Returns:
-            0 for each operation that was not decided upon; None where that holds of all.
+            strengths: (K,) zeros, into which each operation that happens writes its own.
         """
-        strengths = None
-        if decisions.any_operation[row]:
-            image, strengths = self.operate(image, decisions.operations[row], epoch=epoch, index=index)
+        for k, start in decisions.steps[row]:
+            image, strengths[k] = self.operations[k].apply(image, Draws.starting_at(start))
         if decisions.flips[row]:
             cv2.flip(image, 1, dst=place)  # in place or not; 4 us, where copying image[:, ::-1] takes 85
             image = place
-        if decisions.spoils[row]:
-            image = self.spoil(image, epoch=epoch, index=index)
+        spoil, chance = self.config.degrade, decisions.spoils[row]
+        if spoil is not None and chance is not None:
+            image = degrade(image, spoil.kind, spoil.strength, chance=chance)
         if image is not place:
             place[...] = image
-        return strengths
-
-    def operate(
-        self, image: Pixels, chosen: npt.NDArray[np.bool_], *, epoch: int, index: int
-    ) -> tuple[Pixels, npt.NDArray[np.float32]]:
-        """Return the image after the chosen operations, and the (K,) strength of each, 0 of those not chosen.
-
-        Args:
-            image: (S, S, 3) uint8 RGB; it is not altered, but comes back as it is where nothing was chosen.
-            chosen: (K,) its row of `Decisions.operations`.
-            epoch: of its address.
-            index: of its address.
-        """
-        strengths = np.zeros(len(self.operations), dtype=np.float32)
-        for k in np.flatnonzero(chosen).tolist():
-            draws = Draws(self.seed, epoch, index, _FIRST_OPERATION + k)
-            image, strengths[k] = self.operations[k].apply(image, draws)
-        return image, strengths
-
-    def spoil(self, image: Pixels, *, epoch: int, index: int) -> Pixels:
-        """Return the image degraded as `config.degrade` says."""
-        assert self.config.degrade is not None
-        chance = uniform(self.seed, epoch, index, stream=_SPOIL_CHANCE)
-        return degrade(image, self.config.degrade.kind, self.config.degrade.strength, chance=chance)

@@ -96,7 +96,7 @@ class FaceDataset(Dataset):
         labels: list[int] = []  # the records' own: an array of all labels would be copied into every worker
         broken: list[str] = []
         broken_keys: list[str] = []
-        for row, (epoch, index) in enumerate(addresses):
+        for row, (_, index) in enumerate(addresses):
             place = pixels[len(good)]
             try:
                 record = self.records[index]
@@ -106,9 +106,7 @@ class FaceDataset(Dataset):
                 broken_keys.append(self.records.keys[index])
                 continue
             if augment is not None and decisions is not None:
-                done = augment.carry_out(decisions, row, image, place, epoch=epoch, index=index)
-                if done is not None:
-                    strengths[len(good)] = done
+                augment.carry_out(decisions, row, image, place, strengths[len(good)])
             elif image is not place:
                 place[...] = image
             good.append(index)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from marginface.errors import InputError
-from marginface.images.augment import uniform
+from marginface.images.augmentation import uniform
 from marginface.images.decode import decode_image
 from marginface.images.degrade import check, degrade, encode_jpeg
 from marginface.records.record import Record, RecordSource

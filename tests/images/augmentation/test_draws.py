@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marginface.images.augmentation import Draws, uniform, uniforms
+from marginface.images.augmentation import Draws, addressed, in_stream, uniform, uniforms
 
 
 @given(
@@ -16,6 +16,9 @@ def test_a_batch_draws_what_each_address_draws_alone(seed, places, stream):
     epochs, indices = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
     alone = [uniform(seed, epoch, index, stream=stream) for epoch, index in places]
     assert uniforms(seed, epochs, indices, stream=stream).tolist() == alone
+    starts = in_stream(addressed(seed, epochs, indices), stream).tolist()
+    for start, (epoch, index) in zip(starts, places, strict=True):
+        assert Draws.starting_at(start).order(4) == Draws(seed, epoch, index, stream).order(4)
 
 
 def test_numbers_of_one_address_are_even_and_do_not_hang_together():

@@ -35,10 +35,25 @@ def uniforms(
     seed: int, epochs: npt.NDArray[np.int64], indices: npt.NDArray[np.int64], *, stream: int
 ) -> npt.NDArray[np.float64]:
     """Return (B,) numbers: `uniform(seed, epoch, index, stream=stream)` of each image, for a batch at once."""
+    return units(in_stream(addressed(seed, epochs, indices), stream))
+
+
+def addressed(seed: int, epochs: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Return (B,) states of the addresses (seed, epoch, index), from which each stream is one step away."""
     state = np.full(len(indices), _state(seed), dtype=np.uint64)
-    for part in (epochs.astype(np.uint64), indices.astype(np.uint64), np.uint64(stream & _MASK)):
+    for part in (epochs.astype(np.uint64), indices.astype(np.uint64)):
         state = mixed_words((state ^ part) + np.uint64(_GOLDEN))
-    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return state
+
+
+def in_stream(states: npt.NDArray[np.uint64], stream: int) -> npt.NDArray[np.uint64]:
+    """Return (B,) where the draws of a stream begin at these addresses; `Draws.starting_at` goes on from there."""
+    return mixed_words((states ^ np.uint64(stream & _MASK)) + np.uint64(_GOLDEN))
+
+
+def units(states: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """Return numbers in [0, 1), in the shape of the states."""
+    return (states >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def mixed_words(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -53,6 +68,13 @@ class Draws:
 
     def __init__(self, *address: int) -> None:
         self._state = _state(*address)
+
+    @classmethod
+    def starting_at(cls, state: int) -> Draws:
+        """Return the draws of the address whose state has been computed, with those of its batch, by `in_stream`."""
+        draws = cls.__new__(cls)
+        draws._state = state
+        return draws
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Return a number in [low, high)."""
