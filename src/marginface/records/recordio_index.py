@@ -124,7 +124,7 @@ def _chunks(path: str | Path) -> Iterator[npt.NDArray[np.int64]]:
             cut = chunk.rfind(b"\n") + 1
             if not cut and len(rest) + len(chunk) > _MAX_LINE_BYTES:
                 raise InputError(f"{path}, line {line}: no line end; this is no RecordIO index.")
-            text, rest = rest + chunk[:cut], chunk[cut:] if cut else rest + chunk
+            text, rest = (rest + chunk[:cut], chunk[cut:]) if cut else (b"", rest + chunk)
             if text.strip():
                 yield _pairs(text, path, line)
             line += text.count(b"\n")

@@ -49,10 +49,11 @@ def write_parquet(records: RecordSource, path: Path, progress: Progress = no_pro
         parts = [folder / f"train-{number:05d}-of-{num_parts:05d}.parquet" for number in range(num_parts)]
         for number, part in enumerate(parts):
             rows = range(number * PART_ROWS, min((number + 1) * PART_ROWS, len(records)))
-            if not part.exists():
-                with work.part(part) as aside:
-                    _write(aside, schema, _groups(records, rows, schema, progress))
-            progress(rows.stop, len(records))
+            if part.exists():
+                progress(rows.stop, len(records))
+                continue
+            with work.part(part) as aside:
+                _write(aside, schema, _groups(records, rows, schema, progress))
         if one_file:
             with work.part(work.target) as aside:
                 _write(aside, schema, _groups_of(parts))

@@ -30,10 +30,11 @@ def write_webdataset(records: RecordSource, path: Path, progress: Progress = no_
         for start in range(0, len(records), SHARD_IMAGES):
             end = min(start + SHARD_IMAGES, len(records))
             shard = work.target / f"shard-{start // SHARD_IMAGES:06d}.tar"
-            if not shard.exists():
-                with work.part(shard) as aside:
-                    write_tar(_members(records, start, end, progress), aside)
-            progress(end, len(records))
+            if shard.exists():
+                progress(end, len(records))
+                continue
+            with work.part(shard) as aside:
+                write_tar(_members(records, start, end, progress), aside)
     return len(records)
 
 
