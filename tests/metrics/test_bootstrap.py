@@ -39,6 +39,7 @@ def test_a_replicate_is_the_metric_of_the_pairs_repeated_by_their_weights(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_accuracy_of_a_replicate_is_that_of_the_pairs_repeated_by_their_weights(seed):
     scores, mated, left, right = pairs_of(seed, num_people=12, mated_each=3, num_non_mated=80)
+    scores[:2] = (-9.99, 10)  # further than the papers' last threshold, and at their first
     folds, repeat = np.arange(116) % 4, np.random.default_rng(seed).integers(3, size=116)
     accuracy = _Accuracy(OrderedPairs(scores / 10, mated, left, right), scores / 10, mated, folds)
     pairs = accuracy.pairs

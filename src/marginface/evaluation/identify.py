@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class ProbeQuality:
     values: Mapping[str, tuple[npt.NDArray[np.float64], ...]]
     """By name: (Q,) for each search, NaN where a probe has none."""
     searches: tuple[int, ...]
-    """Which searches error versus discard counts: all, or of growing numbers of distractors the last."""
+    """Which searches error versus discard counts: those of each gallery, or with the most distractors."""
     of_templates: bool
     """Whether probes are templates of several images."""
     rows: npt.NDArray[np.int64]
@@ -86,9 +86,14 @@ class Identification:
             "convention": _convention(summary),
             "galleries": [
                 {**rates_record(rates), "open_set": open_set_curve(searches, summary.max_rank)}
-                for rates, searches in zip(summary.galleries, self.result.searches, strict=True)
+                for rates, searches in zip(summary.galleries, self.result.searches, strict=summary.joined is None)
             ],
             "average": None if summary.average is None else rates_record(summary.average),
+            "joined": None if summary.joined is None else rates_record(summary.joined),
+            "verification": [
+                {"name": rates.name, "fnmr_at_fmr": [asdict(point) for point in points]}
+                for rates, points in zip(summary.galleries, self.result.verification, strict=False)
+            ],
             "caveats": [*summary.caveats, *self.notes],
             "provenance": dict(self.provenance),
         }
@@ -122,15 +127,7 @@ def identify(
     """
     run = run_searches if isinstance(plan, SearchPlan) else run_distractors
     result = run(table, plan, keys=keys, allow_missing=config.skip_broken, progress=progress)  # type: ignore[arg-type]
-    summary = identification_summary(
-        result.searches,
-        ranks=plan.ranks,
-        fpir_targets=config.fpir_targets,
-        max_rank=config.max_rank,
-        average=isinstance(plan, SearchPlan) and plan.average,
-        num_replicates=config.num_replicates,
-        seed=config.seed,
-    )
+    summary = _summary(result.searches, plan, config)
     return Identification(
         system=system,
         description=description,
@@ -145,6 +142,30 @@ def identify(
     )
 
 
+def _summary(
+    searches: Sequence[SearchScores], plan: SearchPlan | DistractorPlan, config: EvaluationConfig
+) -> IdentificationSummary:
+    """Return the rates of each gallery, their average, and apart from it those of all galleries as one."""
+
+    def summarised(chosen: Sequence[SearchScores], *, average: bool) -> IdentificationSummary:
+        return identification_summary(
+            chosen,
+            ranks=plan.ranks,
+            fpir_targets=config.fpir_targets,
+            max_rank=config.max_rank,
+            average=average,
+            num_replicates=config.num_replicates,
+            seed=config.seed,
+        )
+
+    if not isinstance(plan, SearchPlan):
+        return summarised(searches, average=False)
+    apart = summarised(searches[: len(plan.searches)], average=plan.average)
+    if plan.joined is None:
+        return apart
+    return replace(apart, joined=summarised(searches[len(plan.searches) :], average=False).galleries[0])
+
+
 def _probe_quality(
     table: EmbeddingTable,
     plan: SearchPlan | DistractorPlan,
@@ -154,9 +175,10 @@ def _probe_quality(
 ) -> ProbeQuality:
     rows = rows_of(table, plan.assessed, keys)
     grows = isinstance(plan, DistractorPlan)
+    counted = range(len(result.searches) if isinstance(plan, DistractorPlan) else len(plan.searches))
     return ProbeQuality(
         values=quality_of_probes(table, plan, result, keys=keys, how=config.template_quality),
-        searches=tuple(range(len(result.searches)))[-1 if grows else 0 :],
+        searches=tuple(counted)[-1 if grows else 0 :],
         of_templates=isinstance(plan, SearchPlan) and not plan.templates.are_single_images,
         rows=rows[rows >= 0],
     )

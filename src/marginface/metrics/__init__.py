@@ -3,7 +3,14 @@
 A score is a similarity, higher is more alike; a match is `score >= threshold`.
 """
 
-from marginface.metrics.all_pairs import BinnedPoint, BinnedScores, binned_fnmr_at_fmr, score_all_pairs
+from marginface.metrics.all_pairs import (
+    BinCounter,
+    BinnedPoint,
+    BinnedScores,
+    binned_fnmr_at_fmr,
+    score_all_pairs,
+    verify_among_strangers,
+)
 from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.classification import (
     ClassScores,
@@ -60,6 +67,7 @@ from marginface.metrics.verification import (
 __all__ = [
     "UNKNOWN",
     "BestAccuracy",
+    "BinCounter",
     "BinnedPoint",
     "BinnedScores",
     "BootstrapIntervals",
@@ -110,6 +118,7 @@ __all__ = [
     "sort_scores",
     "summarise",
     "support_sentence",
+    "verify_among_strangers",
     "wider",
     "wilson",
 ]

@@ -34,7 +34,7 @@ from scipy.sparse import csr_matrix
 from marginface.errors import InputError
 from marginface.metrics.drawn_pairs import OrderedPairs, Resample, numbered
 from marginface.metrics.intervals import Interval, normal_quantile
-from marginface.metrics.kfold import GRID, k_fold_decisions, papers_cells
+from marginface.metrics.kfold import GRID, first_match, k_fold_decisions
 from marginface.metrics.replicates import expanded_percentiles
 from marginface.metrics.sorted_scores import checked
 from marginface.metrics.verification import equal_error_rate, fmr_support, fnmr_at_fmr
@@ -192,8 +192,11 @@ class _Accuracy:
 
     def __init__(self, pairs: OrderedPairs, scores: Array, mated: Array, folds: Array) -> None:
         fold_of_pair = np.unique(folds, return_inverse=True)[1]
-        self.pairs, self.shape = pairs, (int(fold_of_pair.max()) + 1, len(GRID) + 1)
-        _, cell = papers_cells(scores, fold_of_pair)
+        # Only thresholds from which on some pair matches: between them nothing changes, and the first of equals counts.
+        starts, step = np.unique(np.append(first_match(scores), 0), return_inverse=True)
+        self.pairs, self.shape = pairs, (int(fold_of_pair.max()) + 1, len(starts))
+        self.num_thresholds = int(np.searchsorted(starts, len(GRID)))  # a pair beyond the last one never matches
+        cell = fold_of_pair * len(starts) + step[:-1]
         self.mated, self.non_mated = (
             csr_matrix(
                 (np.ones(len(order)), (cell[order], np.arange(len(order)))), (self.shape[0] * self.shape[1], len(order))
@@ -213,7 +216,8 @@ class _Accuracy:
             (cells @ weight.T).reshape(*self.shape, len(weight))
             for cells, weight in ((self.mated, mated), (self.non_mated, non_mated))
         )
-        right = np.cumsum(gained - lost, axis=1)[:, :-1] + lost.sum(axis=1, keepdims=True)  # (folds, thresholds, R)
+        rising = np.cumsum(gained - lost, axis=1)[:, : self.num_thresholds]
+        right = rising + lost.sum(axis=1, keepdims=True)  # (folds, thresholds, R)
         best = np.argmax(right.sum(axis=0) - right, axis=1)  # (folds, R), the first maximum over the other folds
         chosen = np.take_along_axis(right, best[:, None], axis=1).sum(axis=(0, 1))
         return np.asarray(chosen / (mated.sum(axis=1) + non_mated.sum(axis=1)))

@@ -126,6 +126,8 @@ class IdentificationSummary:
     confidence: float
     num_replicates: int
     caveats: tuple[str, ...]
+    joined: IdentificationRates | None = None
+    """Of all galleries as one, where a protocol's ranks are those."""
 
 
 def identification_summary(

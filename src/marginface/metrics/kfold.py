@@ -123,9 +123,9 @@ def magface_k_fold_accuracy(
         held_out = fold_of_pair == fold
         mean = (sums.sum(axis=0) - sums[fold]) / (2 * (len(is_mated) - sizes[fold]))
         distance = np.arccos(_shifted_cosines(sides[0], sides[1], mean)) / np.pi
-        first_match = np.searchsorted(GRID, distance, side="right")
-        best = _first_best(first_match[~held_out], is_mated[~held_out], len(GRID))
-        correct[held_out] = (first_match[held_out] <= best) == is_mated[held_out]
+        start = np.searchsorted(GRID, distance, side="right")
+        best = _first_best(start[~held_out], is_mated[~held_out], len(GRID))
+        correct[held_out] = (start[held_out] <= best) == is_mated[held_out]
         chosen.append(float(np.cos(np.pi * min(GRID[best], 1.0))))
     return _accuracy_of(FoldDecisions(correct, fold_of_pair, tuple(chosen)), confidence)
 
@@ -141,10 +141,10 @@ def _shifted_cosines(
     return np.asarray(np.clip(cosines, -1.0, 1.0))
 
 
-def _first_best(first_match: npt.NDArray[np.int64], mated: npt.NDArray[np.bool_], num_thresholds: int) -> int:
+def _first_best(start: npt.NDArray[np.int64], mated: npt.NDArray[np.bool_], num_thresholds: int) -> int:
     """Return the first threshold with most right decisions, given from which threshold on each pair matches."""
-    gained = np.bincount(first_match[mated], minlength=num_thresholds + 1) - np.bincount(
-        first_match[~mated], minlength=num_thresholds + 1
+    gained = np.bincount(start[mated], minlength=num_thresholds + 1) - np.bincount(
+        start[~mated], minlength=num_thresholds + 1
     )
     return int(np.argmax(np.cumsum(gained)[:num_thresholds]))
 
@@ -207,29 +207,23 @@ def _fold_numbers(folds: npt.ArrayLike | None, num_pairs: int, num_folds: int) -
     return numbers, len(names)
 
 
-def papers_cells(
-    scores: npt.NDArray[np.floating], fold_of_pair: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return from which of the papers' thresholds on each pair matches, (N,) in 0..400, and its cell of (folds, 401).
-
-    At that threshold a mated pair adds a right decision and a non-mated one takes one away; at 400 none is left.
-    """
-    first_match = np.searchsorted(
-        GRID, 2.0 - 2.0 * scores.astype(np.float64), side="right"
-    )  # lowest above the distance
-    return first_match, fold_of_pair * (len(GRID) + 1) + first_match
+def first_match(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """Return the first of the papers' thresholds at which each pair matches, (N,) in 0..400; at 400 none is left."""
+    return np.asarray(np.searchsorted(GRID, 2.0 - 2.0 * scores.astype(np.float64), side="right"))
 
 
 def _on_the_papers_grid(
     scores: npt.NDArray[np.floating], mated: npt.NDArray[np.bool_], fold_of_pair: npt.NDArray[np.int64], num_folds: int
 ) -> FoldDecisions:
-    first_match, cell = papers_cells(scores, fold_of_pair)
+    # A pair matches from `start` on: there a mated pair adds a right decision and a non-mated one takes one away.
+    start = first_match(scores)
     cells = num_folds * (len(GRID) + 1)
+    cell = fold_of_pair * (len(GRID) + 1) + start
     gained = np.bincount(cell[mated], minlength=cells) - np.bincount(cell[~mated], minlength=cells)
     rising = np.cumsum(gained.reshape(num_folds, -1), axis=1)[:, : len(GRID)]
     right = rising + np.bincount(fold_of_pair[~mated], minlength=num_folds)[:, None]  # (folds, thresholds)
     best = np.argmax(right.sum(axis=0) - right, axis=1)  # first maximum over the other folds
-    matches = first_match <= best[fold_of_pair]
+    matches = start <= best[fold_of_pair]
     return FoldDecisions(matches == mated, fold_of_pair, tuple((1.0 - GRID[best] / 2.0).tolist()))
 
 

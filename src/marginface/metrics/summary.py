@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from marginface.metrics.all_pairs import BinnedPoint
 from marginface.metrics.bootstrap import BootstrapIntervals, identity_bootstrap
 from marginface.metrics.intervals import effective_wilson, wider, wilson
 from marginface.metrics.kfold import KFoldAccuracy, contiguous_folds, k_fold_accuracy
@@ -147,7 +148,7 @@ def summarise(
     )
 
 
-def support_sentence(point: OperatingPoint) -> str:
+def support_sentence(point: OperatingPoint | BinnedPoint) -> str:
     """Return why the data cannot support this FMR, or "" where they can.
 
     Example:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.metrics.all_pairs import BinCounter
 from marginface.metrics.identification import SearchScores
 from marginface.protocols.pair_scores import pair_scores
 
@@ -136,6 +137,7 @@ def count_ahead(
     score: Float32,
     *,
     excluded: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+    counter: BinCounter | None = None,
     progress: Progress | None = None,
 ) -> Ahead:
     """Return how many entries score at least `score[m]` against probe `searcher[m]`, and each probe's highest score.
@@ -146,6 +148,7 @@ def count_ahead(
         searcher: (M,) probe of each score.
         score: (M,) the scores to be ranked.
         excluded: couples (probe, entry) that do not count, being mates.
+        counter: counts the scores of all probes with all entries, where nothing is excluded.
         progress: called after each block of the gallery.
     """
     order = np.lexsort((-score, searcher))
@@ -163,6 +166,8 @@ def count_ahead(
             block = probe_unit[start : start + PROBES]
             made = products[: len(block), : len(entries)]
             np.matmul(block, entries.T, out=made)
+            if counter is not None:
+                counter.add(made)
             without.clear(made, start, first)
             best = made.max(axis=1)
             rows = slice(start, start + len(block))

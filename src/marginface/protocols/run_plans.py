@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.metrics.all_pairs import BinCounter, BinnedPoint, verify_among_strangers
 from marginface.metrics.identification import SearchScores
 from marginface.protocols.comparisons import Comparisons
 from marginface.protocols.gallery_probe import (
@@ -44,6 +45,8 @@ class SearchResult:
     """Templates that had no other image."""
     probe: tuple[npt.NDArray[np.int64], ...] = ()
     """(Q,) of each search: which template, or with single distractors which image of the probe set, was searched."""
+    verification: tuple[tuple[BinnedPoint, ...], ...] = ()
+    """Of each number of distractors: FNMR of all couples at low FMRs of all probes with all distractors."""
 
 
 def compare_templates(
@@ -164,7 +167,7 @@ def run_searches(
     if templates.are_single_images:
         rows = rows_of(table, templates.image, keys)
         used = np.isin(
-            np.arange(len(templates)), np.concatenate([np.append(s.probe, s.gallery) for s in plan.searches])
+            np.arange(len(templates)), np.concatenate([np.append(s.probe, s.gallery) for s in plan.all_searches])
         )
         present, vectors = rows >= 0, table.vectors
         missing = int((used & ~present).sum())
@@ -175,13 +178,13 @@ def run_searches(
             )
     else:
         pooled = pool(table, templates, plan.pooling, keys=keys, allow_missing=allow_missing)
-        rows, present, vectors = np.arange(len(templates)), pooled.present, pooled.unit
+        rows, present, vectors = np.arange(len(templates)), pooled.present | plan.count_absent, pooled.unit
         used, missing = np.ones(len(templates), np.bool_), pooled.num_missing_images
 
     def entries(kept: npt.NDArray[np.int64]) -> Gallery:
         return Gallery(vectors, rows[kept], templates.person[kept])
 
-    probes = tuple(search.probe[present[search.probe]] for search in plan.searches)
+    probes = tuple(search.probe[present[search.probe]] for search in plan.all_searches)
     searches = tuple(
         search_gallery(
             search.name,
@@ -190,7 +193,7 @@ def run_searches(
             all_mates=plan.all_mates,
             progress=progress,
         )
-        for search, probe in zip(plan.searches, probes, strict=True)
+        for search, probe in zip(plan.all_searches, probes, strict=True)
     )
     return SearchResult(searches, missing, int((used & ~present).sum()), probes)
 
@@ -203,10 +206,10 @@ def run_distractors(
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Return, for each number of distractors, the rank of every couple of images of one person.
+    """Return, for each number of distractors, the rank of every couple of images of one person, and their FNMR.
 
-    Each couple is a search: one image is the probe, the other stands alone among the distractors. Arguments and errors
-    as in `run_searches`.
+    Each couple is a search: one image is the probe, the other stands alone among the distractors. In verification it
+    counts once, against every comparison of a probe with a distractor. Arguments and errors as in `run_searches`.
     """
     probe_rows, distractor_rows = (rows_of(table, one, keys) for one in (plan.probe, plan.distractor))
     missing = int((probe_rows < 0).sum() + (distractor_rows[: plan.sizes[-1]] < 0).sum())
@@ -221,6 +224,7 @@ def run_distractors(
     if not len(one):
         raise InputError(f"{plan.name}: nobody in the probe set has two images; there are no mates to find.")
     score = pair_scores(probe_unit, one, other)
+    once, strangers, verification = one < other, BinCounter(), []
     ahead, highest, searches, start = np.zeros(len(one), np.int64), np.full(len(person), -1, np.float32), [], 0
     for size in np.unique(np.minimum(plan.sizes, len(distractor_rows))).tolist():
         rows = distractor_rows[start:size]
@@ -229,8 +233,10 @@ def run_distractors(
             Gallery(table.vectors, rows, np.full(len(rows), NOBODY)),
             one,
             score,
+            counter=strangers,
             progress=progress,
         )
+        verification.append(verify_among_strangers(strangers, score[once], person[one[once]]))
         ahead, highest, start = ahead + added.num_ahead, np.maximum(highest, added.highest), size
         searches.append(
             SearchScores(
@@ -245,4 +251,4 @@ def run_distractors(
             )
         )
     searched = np.flatnonzero(kept)[one]
-    return SearchResult(tuple(searches), missing, missing, (searched,) * len(searches))
+    return SearchResult(tuple(searches), missing, missing, (searched,) * len(searches), tuple(verification))
