@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from marginface.drawn import DrawnPeople
 from marginface.images.augment import AugmentConfig
-from marginface.images.augmentation import Draws
+from marginface.images.augmentation import PRESETS, Draws, uniforms
 from marginface.images.decode import decode_image
 from marginface.images.normalize import InputContract, normalize
 from marginface.loading.dataset import FaceDataset
@@ -134,7 +134,6 @@ def print_stages(source: RecordSource) -> None:
     images = torch.from_numpy(np.stack([decode_image(r.image, name=r.key) for r in records]))
     place, pixels = np.empty((SIZE, SIZE, 3), np.uint8), images.numpy()
     epochs, numbers = np.zeros(len(indices), np.int64), np.arange(len(indices))
-    adaface = ADAFACE.build(seed=0)
     floats = {last: torch.empty(0) for last in (False, True)}
     for last in floats:
         floats[last] = normalize(images, InputContract(), channels_last=last)
@@ -142,12 +141,12 @@ def print_stages(source: RecordSource) -> None:
         "read (folder)": lambda: [source[i] for i in indices],
         "decode": lambda: [simplejpeg.decode_jpeg(r.image, colorspace="RGB") for r in records],
         "flip": lambda: [cv2.flip(image, 1, dst=place) for image in pixels],
-        "draw what will happen": lambda: adaface.decide(epochs, numbers),
+        "draw what happens": lambda: [uniforms(0, epochs, numbers, stream=stream) for stream in range(4)],
         "normalise, NHWC, reused": lambda: normalize(images, InputContract(), channels_last=True, out=floats[True]),
         "normalise, NHWC, new": lambda: normalize(images, InputContract(), channels_last=True),
         "normalise, NCHW, reused": lambda: normalize(images, InputContract(), out=floats[False]),
     }
-    for operation in adaface.operations:
+    for operation in PRESETS["adaface"]:
         stages[f"{operation.kind}, if drawn"] = lambda operation=operation: [
             operation.apply(image, Draws(i)) for i, image in enumerate(pixels)
         ]

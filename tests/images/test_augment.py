@@ -12,8 +12,10 @@ from marginface.images.degrade import degrade
 
 
 def flips(*, seed: int, epoch: int, num: int, probability: float = 0.5) -> np.ndarray:
-    augment = AugmentConfig(horizontal_flip=probability).build(seed=seed)
-    return np.array(augment.decide(np.full(num, epoch), np.arange(num)).flips)
+    images = np.zeros((num, 1, 2, 3), np.uint8)
+    images[:, 0, 1] = 1
+    AugmentConfig(horizontal_flip=probability).build(seed=seed)(images, np.full(num, epoch), np.arange(num))
+    return images[:, 0, 0, 0] == 1
 
 
 def test_the_same_address_always_draws_the_same():
@@ -48,7 +50,7 @@ def test_uniform_fills_the_unit_interval_evenly():
 def test_a_flip_mirrors_left_and_right_and_leaves_the_given_image_alone():
     image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     before = image.copy()
-    mirrored, _ = AugmentConfig(horizontal_flip=1.0).build(seed=0)(image, epoch=0, index=0)
+    mirrored, _ = AugmentConfig(horizontal_flip=1.0).build(seed=0).alone(image, epoch=0, index=0)
     np.testing.assert_array_equal(mirrored, before[:, ::-1])
     np.testing.assert_array_equal(image, before)
 
@@ -62,7 +64,7 @@ def test_some_images_are_spoilt_by_their_address():
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     settings = DegradeConfig(kind="motion", strength=5, probability=0.25)
     augment = AugmentConfig(horizontal_flip=0.0, degrade=settings).build(seed=4)
-    seen = [augment(image, epoch=epoch, index=7)[0] for epoch in range(400)]
+    seen = [augment.alone(image, epoch=epoch, index=7)[0] for epoch in range(400)]
     spoilt = [epoch for epoch, one in enumerate(seen) if not np.array_equal(one, image)]
     assert 70 < len(spoilt) < 130
     for epoch in spoilt[:5]:
@@ -78,24 +80,30 @@ def test_operations_come_as_often_as_they_should_before_the_flip_and_with_their_
     image = np.random.default_rng(0).integers(1, 256, (32, 32, 3), dtype=np.uint8)
     operations = (CropConfig(probability=0.2), GrayscaleConfig(probability=0.5))
     augment = AugmentConfig(operations=operations, horizontal_flip=0.5).build(seed=9)
-    epochs, indices = np.zeros(2000, np.int64), np.arange(2000)
-    decisions = augment.decide(epochs, indices)
-    assert abs(decisions.operations.mean(axis=0) - (0.2, 0.5)).max() < 0.045
-    assert abs(np.corrcoef(np.column_stack([decisions.operations, decisions.flips]).T) - np.eye(3)).max() < 0.08
+    images = np.repeat(image[None], 2000, axis=0)
+    strengths = augment(images, np.zeros(2000, np.int64), np.arange(2000))
+    happened = np.column_stack([strengths > 0, flips(seed=9, epoch=0, num=2000)])
+    assert abs(happened.mean(axis=0) - (0.2, 0.5, 0.5)).max() < 0.045
+    assert abs(np.corrcoef(happened.T) - np.eye(3)).max() < 0.08
     for i in range(20):
         expected, strong = image, np.zeros(2, np.float32)
-        for k in np.flatnonzero(decisions.operations[i]).tolist():
+        for k in np.flatnonzero(happened[i, :2]).tolist():
             expected, strong[k] = operations[k].apply(expected, Draws(9, 0, i, 1000 + k))
-        out, strengths = augment(image, epoch=0, index=i)
-        np.testing.assert_array_equal(out, expected[:, ::-1] if decisions.flips[i] else expected)
-        np.testing.assert_array_equal(strengths, strong)
-        assert ((strengths > 0) == decisions.operations[i]).all()
+        np.testing.assert_array_equal(images[i], expected[:, ::-1] if happened[i, 2] else expected)
+        np.testing.assert_array_equal(strengths[i], strong)
 
 
 def test_a_preset_leaves_the_flips_of_a_plain_recipe_as_they_are():
-    where = np.zeros(50, np.int64), np.arange(50)
-    plain, more = (AugmentConfig(preset=preset).build(seed=2).decide(*where) for preset in (None, "cvlface"))
-    assert plain.flips == more.flips
+    black = np.zeros((50, 8, 8, 3), np.uint8)
+    black[:, :, 0] = 255
+    plain, more = (AugmentConfig(preset=preset).build(seed=2) for preset in (None, "insightface_dali"))
+    sides = []
+    for augment in (plain, more):
+        images = black.copy()
+        augment(images, np.zeros(50, np.int64), np.arange(50))
+        sides.append(images[:, :, :4].mean(axis=(1, 2, 3)) > images[:, :, 4:].mean(axis=(1, 2, 3)))
+    np.testing.assert_array_equal(*sides)
+    assert 10 < sides[0].sum() < 40
 
 
 PINNED = [(0, 0, 195), (2, 4, 168), (7, 5, 64), (4, 4, 132)]
@@ -105,5 +113,5 @@ def test_what_an_address_draws_is_pinned_so_that_old_runs_can_be_resumed():
     """Recorded from this implementation: first row, first column and area of what a crop keeps."""
     image = np.full((16, 16, 3), 255, np.uint8)
     augment = AugmentConfig(operations=(CropConfig(),), horizontal_flip=0.0).build(seed=1)
-    kept = [augment(image, epoch=0, index=i)[0][:, :, 0] > 0 for i in range(4)]
+    kept = [augment.alone(image, epoch=0, index=i)[0][:, :, 0] > 0 for i in range(4)]
     assert [(int(k.any(1).argmax()), int(k.any(0).argmax()), int(k.sum())) for k in kept] == PINNED

@@ -27,7 +27,7 @@ def test_columns_are_the_first_epochs_of_training(source):
     assert picture.shape == (2 * HEIGHT, LEFT + 9 * SIZE, 3)
     for row, index in enumerate((0, 3)):
         plain = decode_image(source[index].image, name="x")
-        expected = [plain, *(config.build(seed=4)(plain, epoch=epoch, index=index)[0] for epoch in range(8))]
+        expected = [plain, *(config.build(seed=4).alone(plain, epoch=epoch, index=index)[0] for epoch in range(8))]
         np.testing.assert_array_equal(picture[row * HEIGHT : row * HEIGHT + SIZE, LEFT:], np.hstack(expected))
 
 

@@ -108,7 +108,7 @@ def test_a_batch_is_what_each_image_is_alone_with_the_strengths_beside_it(source
     batch = dataset.batch(at(0, 1, 2, 3, 4, 5, epoch=3))
     augment = config.build(seed=2)
     for row, index in enumerate(range(6)):
-        alone, strengths = augment(decode_image(source[index].image, name="x"), epoch=3, index=index)
+        alone, strengths = augment.alone(decode_image(source[index].image, name="x"), epoch=3, index=index)
         np.testing.assert_array_equal(batch.images[row].numpy(), alone)
         np.testing.assert_array_equal(batch.strengths[row], strengths)
     assert batch.strengths.shape == (6, len(augment.operations))

@@ -25,7 +25,7 @@ from marginface.images.augmentation import (
 )
 from marginface.images.degrade import check, degrade
 
-__all__ = ["Augment", "AugmentConfig", "Decisions", "DegradeConfig"]
+__all__ = ["Augment", "AugmentConfig", "DegradeConfig"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -78,78 +78,57 @@ class AugmentConfig:
         return Augment(self, seed=seed)
 
 
-@dataclass(frozen=True)
-class Decisions:
-    """What will happen to the images of a batch; how exactly, each operation draws for itself."""
-
-    operations: npt.NDArray[np.bool_]
-    """(B, K) which of the K operations."""
-    steps: list[list[tuple[int, int]]]
-    """(B,) the same for each image: the numbers of its operations, and where the draws of each begin."""
-    flips: list[bool]
-    """(B,) whether to mirror."""
-    spoils: list[float | None]
-    """(B,) the number in [0, 1) with which to degrade; None: not at all."""
-
-
 class Augment:
-    """Applies a config: decides for a batch at once, then works on one image at a time."""
+    """Applies a config to the images of a batch, one operation after another.
+
+    All images meet an operation before any meets the next, and all are decoded before: code that stays in the
+    processor's caches is worth more here than pixels that do.
+    """
 
     def __init__(self, config: AugmentConfig, *, seed: int) -> None:
         self.config = config
         self.seed = seed
         self.operations = config.all_operations()
 
-    def __call__(self, image: Pixels, *, epoch: int, index: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
-        """Return what becomes of one (S, S, 3) uint8 image, a copy, and the (K,) strengths of the operations."""
-        place, strengths = np.empty_like(image), np.zeros(len(self.operations), dtype=np.float32)
-        decisions = self.decide(np.array([epoch]), np.array([index]))
-        self.carry_out(decisions, 0, image, place, strengths)
-        return place, strengths
-
-    def decide(self, epochs: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]) -> Decisions:
-        """Return what will happen to the images at these (B,) addresses; all draws of a batch cost as much as two."""
-        addresses = addressed(self.seed, epochs, indices)
-        starts = np.zeros((len(indices), len(self.operations)), dtype=np.uint64)
-        for k in range(len(self.operations)):
-            starts[:, k] = in_stream(addresses, _FIRST_OPERATION + k)
-        operations = units(starts) < [operation.probability for operation in self.operations]
-        steps: list[list[tuple[int, int]]] = [[] for _ in indices]
-        for (row, k), start in zip(np.argwhere(operations).tolist(), starts[operations].tolist(), strict=True):
-            steps[row].append((k, start))
-        return Decisions(
-            operations=operations,
-            steps=steps,
-            flips=(units(in_stream(addresses, _FLIP)) < self.config.horizontal_flip).tolist(),
-            spoils=self._spoils(addresses),
-        )
-
-    def _spoils(self, addresses: npt.NDArray[np.uint64]) -> list[float | None]:
-        config = self.config.degrade
-        if config is None:
-            return [None] * len(addresses)
-        draws, chances = (units(in_stream(addresses, stream)).tolist() for stream in (_SPOIL, _SPOIL_CHANCE))
-        return [chance if draw < config.probability else None for draw, chance in zip(draws, chances, strict=True)]
-
-    def carry_out(
-        self, decisions: Decisions, row: int, image: Pixels, place: Pixels, strengths: npt.NDArray[np.float32]
-    ) -> None:
-        """Write one image of a batch into its place, as decided.
+    def __call__(
+        self, images: Pixels, epochs: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """Alter images where they lie and return how strong each of the K operations was.
 
         Args:
-            decisions: for the batch.
-            row: of this image among them.
-            image: (S, S, 3) uint8 RGB, which may be `place` itself.
-            place: (S, S, 3) uint8, overwritten.
-            strengths: (K,) zeros, into which each operation that happens writes its own.
+            images: (B, S, S, 3) uint8 RGB, overwritten.
+            epochs: (B,) of their addresses.
+            indices: (B,) of their addresses.
+
+        Returns:
+            (B, K) strengths, 0 where an operation did not happen.
         """
-        for k, start in decisions.steps[row]:
-            image, strengths[k] = self.operations[k].apply(image, Draws.starting_at(start))
-        if decisions.flips[row]:
-            cv2.flip(image, 1, dst=place)  # in place or not; 4 us, where copying image[:, ::-1] takes 85
-            image = place
-        spoil, chance = self.config.degrade, decisions.spoils[row]
-        if spoil is not None and chance is not None:
-            image = degrade(image, spoil.kind, spoil.strength, chance=chance)
-        if image is not place:
-            place[...] = image
+        addresses = addressed(self.seed, epochs, indices)
+        strengths = np.zeros((len(images), len(self.operations)), dtype=np.float32)
+        for k, operation in enumerate(self.operations):
+            starts = in_stream(addresses, _FIRST_OPERATION + k)
+            for row in _rows(starts, operation.probability):
+                draws = Draws.starting_at(int(starts[row]))
+                images[row], strengths[row, k] = operation.apply(images[row], draws)
+        for row in _rows(in_stream(addresses, _FLIP), self.config.horizontal_flip):
+            cv2.flip(images[row], 1, dst=images[row])  # 4 us, where copying image[:, ::-1] takes 85
+        if self.config.degrade is not None:
+            self._spoil(images, addresses, self.config.degrade)
+        return strengths
+
+    def _spoil(self, images: Pixels, addresses: npt.NDArray[np.uint64], config: DegradeConfig) -> None:
+        chances = units(in_stream(addresses, _SPOIL_CHANCE))
+        for row in _rows(in_stream(addresses, _SPOIL), config.probability):
+            images[row] = degrade(images[row], config.kind, config.strength, chance=float(chances[row]))
+
+    def alone(self, image: Pixels, *, epoch: int, index: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
+        """Return what becomes of one (S, S, 3) uint8 image, a copy, and the (K,) strengths."""
+        images = image[None].copy()
+        strengths = self(images, np.array([epoch]), np.array([index]))
+        return images[0], strengths[0]
+
+
+def _rows(states: npt.NDArray[np.uint64], probability: float) -> list[int]:
+    """Return the places of the batch where something of this probability happens."""
+    rows: list[int] = np.flatnonzero(units(states) < probability).tolist()
+    return rows

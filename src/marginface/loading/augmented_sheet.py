@@ -47,7 +47,7 @@ def sheet_of_config(records: RecordSource, config: AugmentConfig, *, num_images:
     for index, image in _spread(records, num_images, size):
         images, captions = [image], ["as it is"]
         for epoch in range(8):
-            augmented, strengths = augment(image, epoch=epoch, index=index)
+            augmented, strengths = augment.alone(image, epoch=epoch, index=index)
             images.append(augmented)
             captions.append(" ".join(f"{strength:.2f}" if strength else "-" for strength in strengths))
         rows.append(Row(f"image {index}", tuple(images), tuple(captions)))
@@ -67,7 +67,7 @@ def sheet_of_operations(records: RecordSource, *, num_images: int, seed: int, si
             continue  # it has no looks of its own
         alone = AugmentConfig(operations=(load(made, {}),), horizontal_flip=0.0)
         augment = alone.build(seed=seed + row)
-        done = [augment(image, epoch=0, index=index) for index, image in faces]
+        done = [augment.alone(image, epoch=0, index=index) for index, image in faces]
         rows.append(Row(kind, tuple(image for image, _ in done), tuple(f"{s[0]:.2f}" for _, s in done)))
     return sheet(rows)
 

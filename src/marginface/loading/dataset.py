@@ -87,44 +87,38 @@ class FaceDataset(Dataset):
             into: (B or more, S, S, 3) uint8 memory for the images, overwritten; by default it is new.
         """
         images = _empty_images(len(addresses), self.size) if into is None else into
-        pixels = images.numpy()
-        epochs, indices = np.array(addresses, dtype=np.int64).reshape(-1, 2).T
-        augment = self.augment
-        decisions = augment.decide(epochs, indices) if augment is not None else None
-        strengths = np.zeros((len(addresses), len(augment.operations) if augment is not None else 0), np.float32)
-        good: list[int] = []
+        places = images.numpy()
+        good: list[tuple[int, int]] = []
         labels: list[int] = []  # the records' own: an array of all labels would be copied into every worker
         broken: list[str] = []
         broken_keys: list[str] = []
-        for row, (_, index) in enumerate(addresses):
-            place = pixels[len(good)]
+        for epoch, index in addresses:
             try:
                 record = self.records[index]
-                image = self._image(record, place)
+                self._decode(record, places[len(good)])
             except InputError as error:
                 broken.append(str(error))
                 broken_keys.append(self.records.keys[index])
-                continue
-            if augment is not None and decisions is not None:
-                augment.carry_out(decisions, row, image, place, strengths[len(good)])
-            elif image is not place:
-                place[...] = image
-            good.append(index)
-            labels.append(record.label)
-        used = torch.tensor(good, dtype=torch.int64)
+            else:
+                good.append((epoch, index))
+                labels.append(record.label)
+        epochs, indices = np.array(good, dtype=np.int64).reshape(-1, 2).T.copy()
+        strengths = self.augment(places[: len(good)], epochs, indices) if self.augment is not None else None
         return FaceBatch(
             images=images[: len(good)],
             labels=torch.tensor(labels, dtype=torch.int64),
-            indices=used,
-            strengths=strengths[: len(good)] if strengths.shape[1] else None,
+            indices=torch.from_numpy(indices),
+            strengths=strengths if strengths is not None and strengths.shape[1] else None,
             broken=tuple(broken),
             broken_keys=tuple(broken_keys),
         )
 
-    def _image(self, record: Record, place: Pixels) -> Pixels:
-        """Return the fitted crop: `place`, filled, if it could be decoded there at once."""
+    def _decode(self, record: Record, place: Pixels) -> None:
+        """Fill `place` with the fitted crop."""
         pixels = decode_crop(record.image, place, max_side=self.max_side, name=record.key)
-        return fit(pixels, size=self.size, max_side=self.max_side, name=record.key)
+        image = fit(pixels, size=self.size, max_side=self.max_side, name=record.key)
+        if image is not place:
+            place[...] = image
 
 
 def _empty_images(num: int, size: int) -> Tensor:
