@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.metrics.drawn_pairs import couples, lambda_and_design_effect, variances
 from marginface.metrics.replicates import CountedRate, counted_rate, drawn_times
 from marginface.metrics.sorted_scores import checked
 from marginface.metrics.verification import OperatingPoint, fnmr_at_fmr
@@ -129,10 +130,10 @@ def differential_summary(
         if not within.any():
             return None
         error = matches[within] != kind
-        drawn = np.empty(0)
+        drawn, num_people = np.empty(0), 0
         if people is not None and num_replicates:
-            drawn = _replicates(error, people[0][within], people[1][within], kind, num_replicates, seed)
-        counted = counted_rate(int(error.sum()), int(within.sum()), drawn, confidence=confidence)
+            drawn, num_people = _replicates(error, people[0][within], people[1][within], kind, num_replicates, seed)
+        counted = counted_rate(int(error.sum()), int(within.sum()), drawn, num_people=num_people, confidence=confidence)
         return GroupRate(groups[first], groups[second], counted)
 
     each = range(len(groups))
@@ -154,18 +155,28 @@ def differential_summary(
     )
 
 
-def _replicates(error: Array, left: Array, right: Array, mated: bool, num: int, seed: int) -> Array:
-    """Return the rate among people drawn again; a comparison of two people weighs the product of their times."""
+def _replicates(
+    error: Array, left: Array, right: Array, mated: bool, num: int, seed: int
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Return the rate among people drawn again, and how many people there are.
+
+    A comparison of two people weighs the product of their times, drawn back by the lambda of `bootstrap.py`.
+    """
     number = np.unique(np.concatenate([left, right]), return_inverse=True)[1]
     one, other = number[: len(left)], number[len(left) :]
+    num_people = int(number.max()) + 1
+    tempering, observed = 1.0, float(error.mean())
+    if not mated:
+        sharing = variances(error.astype(np.float64), one, other, couples(one, other, num_people))
+        tempering, _ = lambda_and_design_effect(*sharing)
     found = np.full(num, np.nan)
     for k in range(num):
-        times = drawn_times(int(number.max()) + 1, k, seed)
+        times = drawn_times(num_people, k, seed)
         weight = times[one] if mated else times[one] * times[other]
         total = weight.sum()
         if total:
-            found[k] = weight[error].sum() / total
-    return found
+            found[k] = (1 - tempering) * observed + tempering * weight[error].sum() / total
+    return found, num_people
 
 
 def _ratios(rates: Sequence[GroupRate]) -> Ratios | None:

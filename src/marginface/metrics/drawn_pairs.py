@@ -47,8 +47,7 @@ class OrderedPairs:
         # One step further than the scores: the threshold that nothing reaches.
         self.mated_below = np.append(np.searchsorted(self.mated_scores, self.thresholds), len(self.person))
         self.non_mated_below = np.append(np.searchsorted(self.non_mated_scores, self.thresholds), len(self.left))
-        couples = np.minimum(self.left, self.right) * self.num_people + np.maximum(self.left, self.right)
-        self.couple = np.unique(couples, return_inverse=True)[1]
+        self.couple = couples(self.left, self.right, self.num_people)
 
     def resample(self, times: Array) -> Resample | None:
         """Return the pairs' weights when person i was drawn `times[i]` times; None where a kind has none left.
@@ -107,20 +106,33 @@ class OrderedPairs:
 
     def tempering(self, outcome: Array) -> float:
         """Return lambda for a per-pair outcome of the non-mated pairs, in score order."""
-        return lambda_and_design_effect(*self._variances(outcome))[0]
+        return lambda_and_design_effect(*variances(outcome, self.left, self.right, self.couple))[0]
 
     def design_effect(self, outcome: Array) -> float:
         """Return how many times larger the variance of the mean outcome is than that of as many independent pairs."""
-        return lambda_and_design_effect(*self._variances(outcome))[1]
+        return lambda_and_design_effect(*variances(outcome, self.left, self.right, self.couple))[1]
 
-    def _variances(self, outcome: Array) -> tuple[float, float, float]:
-        """Return A and B of `bootstrap.py`, and the sum of squared residuals."""
-        residual = outcome - outcome.mean()
-        by_person = sum(
-            np.bincount(side, weights=residual, minlength=self.num_people) for side in (self.left, self.right)
-        )
-        by_couple = np.bincount(self.couple, weights=residual)
-        return tuple(float(np.square(part).sum()) for part in (by_person, by_couple, residual))  # type: ignore[return-value]
+
+def couples(left: Array, right: Array, num_people: int) -> Array:
+    """Return a number for the two people of each pair, the same whoever is on the left."""
+    both = np.minimum(left, right).astype(np.int64) * num_people + np.maximum(left, right)
+    return np.unique(both, return_inverse=True)[1]
+
+
+def variances(outcome: Array, left: Array, right: Array, couple: Array) -> tuple[float, float, float]:
+    """Return A and B of `bootstrap.py` for an outcome of each pair, and the sum of squared residuals.
+
+    Args:
+        outcome: (N,) such as 1 where the pair matches.
+        left: (N,) the person on the left, numbered from 0.
+        right: (N,) the person on the right.
+        couple: (N,) from `couples`.
+    """
+    residual = outcome - outcome.mean()
+    num_people = int(max(left.max(), right.max())) + 1
+    by_person = sum(np.bincount(side, weights=residual, minlength=num_people) for side in (left, right))
+    by_couple = np.bincount(couple, weights=residual)
+    return tuple(float(np.square(part).sum()) for part in (by_person, by_couple, residual))  # type: ignore[return-value]
 
 
 def lambda_and_design_effect(a: float, b: float, alone: float) -> tuple[float, float]:

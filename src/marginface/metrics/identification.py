@@ -174,9 +174,14 @@ def identification_summary(
     ]
     drawn = np.array(replicates) if replicates else np.empty((0, len(judged), judged[0].num_statistics))
     galleries = tuple(
-        _rates(one.scores.name, [one], drawn[:, [i]], ranks, fpir_targets, confidence) for i, one in enumerate(judged)
+        _rates(one.scores.name, [one], drawn[:, [i]], ranks, fpir_targets, len(people), confidence)
+        for i, one in enumerate(judged)
     )
-    mean = _rates("average", judged, drawn, ranks, fpir_targets, confidence) if average and len(judged) > 1 else None
+    mean = (
+        _rates("average", judged, drawn, ranks, fpir_targets, len(people), confidence)
+        if average and len(judged) > 1
+        else None
+    )
     return IdentificationSummary(
         galleries=galleries,
         average=mean,
@@ -268,6 +273,7 @@ def _rates(
     drawn: Array,
     ranks: Sequence[int],
     fpir_targets: Sequence[float],
+    num_people: int,
     confidence: float,
 ) -> IdentificationRates:
     """Return the rates averaged over galleries; `drawn` is (R, galleries, statistics)."""
@@ -277,7 +283,12 @@ def _rates(
     def averaged(counts: Sequence[float], of: Sequence[int], column: int) -> CountedRate:
         shares = [count / total for count, total in zip(counts, of, strict=True)]
         return counted_rate(
-            round(sum(counts)), sum(of), replicates[:, column], confidence=confidence, value=sum(shares) / len(shares)
+            round(sum(counts)),
+            sum(of),
+            replicates[:, column],
+            num_people=num_people,
+            confidence=confidence,
+            value=sum(shares) / len(shares),
         )
 
     points = []

@@ -87,7 +87,7 @@ def effective_wilson(
     Source: Korn and Graubard, Survey Methodology 1998 (effective number and degrees of freedom); with Wilson's
     interval: Franco et al., Journal of Survey Statistics and Methodology 2019.
     """
-    known = (normal_quantile(confidence) / student_quantile(confidence, max(num_units - 1, 1))) ** 2
+    known = (normal_quantile(confidence) / student_quantile(confidence, max(num_units, 2) - 1)) ** 2
     effective = trials * known / max(design_effect, 1.0)
     found = wilson(share * effective, effective, confidence)
     return replace(found, method="wilson of an effective number")
@@ -128,8 +128,8 @@ def expanded_tail(confidence: float, num_units: int) -> float:
         >>> [round(expanded_tail(0.95, units), 4) for units in (10, 40, 100, 4000)]
         [0.0086, 0.0203, 0.0231, 0.025]
     """
-    quantile = student_quantile(confidence, num_units - 1)
-    return float(ndtr(-((num_units / (num_units - 1)) ** 0.5) * quantile))
+    units = max(num_units, 2)  # of one nothing is known, of two next to nothing: the percentile is that of the extremes
+    return float(ndtr(-((units / (units - 1)) ** 0.5) * student_quantile(confidence, units - 1)))
 
 
 def student_quantile(confidence: float, degrees: int) -> float:

@@ -36,7 +36,7 @@ class CountedRate:
 
 
 def counted_rate(
-    successes: int, trials: int, replicates: Array, *, confidence: float, value: float | None = None
+    successes: int, trials: int, replicates: Array, *, num_people: int, confidence: float, value: float | None = None
 ) -> CountedRate:
     """Return a rate whose interval is the wider, end by end, of Wilson's and of its replicates over people.
 
@@ -44,6 +44,7 @@ def counted_rate(
         successes: how often it happened.
         trials: how often it could have, at least once.
         replicates: (R,) the rate among people drawn again; none leaves Wilson's.
+        num_people: that were drawn again; few widen the percentiles.
         confidence: of the interval.
         value: the rate where it is not `successes / trials`, as with an average over galleries.
     """
@@ -52,7 +53,7 @@ def counted_rate(
     found = np.asarray(replicates, dtype=np.float64)
     found = found[np.isfinite(found)]
     if len(found):
-        interval = wider_of(interval, percentiles(found[:, None], confidence, "people")[0])
+        interval = wider(interval, expanded_percentiles(found[:, None], confidence, num_people)[0])
     return CountedRate(share, successes, trials, interval)
 
 
