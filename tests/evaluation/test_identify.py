@@ -117,7 +117,7 @@ def test_the_verbs_judge_every_kind_of_set(faces: Path, tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--protocol", "ijbd"], "there is no protocol 'ijbd'; did you mean 'ijbc'?"),
+        (["--protocol", "tinyfase"], "there is no protocol 'tinyfase'; did you mean 'tinyface'?"),
         (["--protocol", "ijbc"], "meta"),
         (["--protocol", "ijbc", "--mata", "x"], "there is no such setting; did you mean 'meta'?"),
         (["--protocol", "generated", "--meta", "x"], "there is no such setting"),

@@ -113,3 +113,50 @@ def rfw(folder: Path, out: Path, groups: tuple[str, ...] = ("African", "Asian"),
         (out / "txts" / group).mkdir(parents=True)
         (out / "txts" / group / f"{group}_pairs.txt").write_text("\n".join(lines) + "\n")
     return out
+
+
+def ijbs(folder: Path, out: Path) -> Path:
+    """Write `images/<subject>/` and `meta/` as IJB-S has them: stills, booking photographs, and videos of two people.
+
+    The first image of a person is the still, the first two are booking photographs, the third a frame of the gallery's
+    video, and the rest two frames each of the videos in which she walks with the next person.
+    """
+    people = list(people_of(folder).values())
+    (out / "meta" / "galleries").mkdir(parents=True)
+    metadata, probes = ["SUBJECT_ID,FILENAME,FRAME_NUM"], {"single-booking": [], "surveillance": []}
+    kinds, header = ("single", "booking", "surveillance"), "TEMPLATE_ID,SUBJECT_ID,FILENAME"
+    galleries = {(kind, g): [header] for kind in kinds for g in (1, 2)}
+
+    def crop(subject: int, name: str, file: Path) -> None:
+        (out / "images" / str(subject)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, out / "images" / str(subject) / f"{name}{file.suffix}")
+
+    for subject, files in enumerate(people, 1):
+        g = 2 - subject % 2
+        for place, file in enumerate(files[:2]):
+            crop(subject, f"img_{10 * subject + place}", file)
+            metadata.append(f"{subject},img/{10 * subject + place}.png,")
+            row = f"{subject},{subject},img/{10 * subject + place}.png"
+            galleries["booking", g].append(row)
+            if place == 0:
+                galleries["single", g].append(row)
+        crop(subject, f"videos_{100 + subject}_7", files[2])
+        metadata.append(f"{subject},videos/{100 + subject}.mp4,7")
+        galleries["surveillance", g].append(f"{subject},{subject},videos/{100 + subject}.mp4")
+    for number in range(len(people)):
+        video = f"videos/{200 + number}.mp4"
+        for subject in (number + 1, (number + 1) % len(people) + 1):
+            frames = people[subject - 1][3:]
+            for frame in (2 * number, 2 * number + 1):
+                crop(subject, f"videos_{200 + number}_{frame}", frames[frame % len(frames)])
+                metadata.append(f"{subject},{video},{frame}")
+        for of in probes.values():
+            of.append(video)
+    meta = out / "meta"
+    (meta / "cs6_metadata.csv").write_text("\n".join(metadata) + "\n")
+    for kind, videos in probes.items():
+        (meta / f"cs6_surveillance_to_{kind}_probe.csv").write_text("\n".join(["FILENAME", *videos]) + "\n")
+    (meta / "cs6_uav_to_single-booking_probe.csv").write_text(f"FILENAME\n{probes['surveillance'][0]}\nimg/11.png\n")
+    for (kind, g), rows in galleries.items():
+        (meta / "galleries" / f"cs6_surveillance_to_{kind}_g{g}.csv").write_text("\n".join(rows) + "\n")
+    return out

@@ -153,7 +153,7 @@ def _print_searches(records: Sequence[dict[str, Any]], console: Console) -> None
     )
     rows = []
     for record in records:
-        for one in [*record["galleries"], *([record["average"]] if record["average"] else [])]:
+        for one in [*record["galleries"], *filter(None, (record["average"], record["joined"]))]:
             found = {point["target_fpir"]: point["fnir"] for point in one["fnir_at_fpir"]}
             cells = [
                 *one["ranks"],

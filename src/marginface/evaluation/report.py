@@ -42,7 +42,7 @@ from .report_quality import quality_record
 from .report_view import SetView, is_search, measures_of, overview, search_rows, sets_of, system_names
 from .training_curves import read_training_log, training_plot
 
-FORMAT = "marginface.report/2"
+FORMAT = "marginface.report/3"
 PAGE, RECORD, PICTURES, PLOTS, CARDS = "report.html", "report.json", "pictures", "plots", "cards"
 
 Sources = Sequence[RecordSource] | Mapping[str, Sequence[RecordSource]]

@@ -154,9 +154,13 @@ def _search_measures(records: Sequence[Record]) -> Iterator[Measure]:
 
 
 def search_rows(record: Record) -> list[tuple[str, Record]]:
-    """Return what a search is told by: the average over galleries where there is one, or else each gallery."""
+    """Return what a search is told by: the average over galleries where there is one, or else each gallery.
+
+    Ranks in all galleries as one come first, where a protocol has them.
+    """
     if record["average"] is not None and len(record["galleries"]) > 1:
-        return [("mean of the galleries", record["average"])]
+        joined = [(str(record["joined"]["name"]), record["joined"])] if record["joined"] else []
+        return [*joined, ("mean of the galleries", record["average"])]
     return [(str(one["name"]), one) for one in record["galleries"]]
 
 

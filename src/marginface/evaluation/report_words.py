@@ -101,7 +101,8 @@ def _search_headline(record: Record) -> str:
         f"{record['system']['name']} puts the right person first in {words.percent_of(first)} "
         f"{words.interval_of(first)} of {rates['mated_searches']:,} searches among {rates['entries']:,} entries{of}."
     )
-    points = [one for one in rates["fnir_at_fpir"] if one["fnir"] is not None]
+    open_set = search_rows(record)[-1][1]  # joined galleries have no strangers
+    points = [one for one in open_set["fnir_at_fpir"] if one["fnir"] is not None]
     firm = [one for one in points if one["support"] == "supported"] or points[-1:]
     if firm:
         point = min(firm, key=lambda one: float(one["target_fpir"]))

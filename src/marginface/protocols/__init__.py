@@ -6,6 +6,7 @@ from marginface.protocols.differential import RfwConfig
 from marginface.protocols.gallery_table import GalleryConfig
 from marginface.protocols.generated import generated_pairs
 from marginface.protocols.ijb import IjbbConfig, IjbbSearchConfig, IjbcConfig, IjbcSearchConfig
+from marginface.protocols.ijbs import IjbsConfig
 from marginface.protocols.named_files import MegaFaceConfig, ScfaceConfig, TinyFaceConfig
 from marginface.protocols.pack import PackConfig
 from marginface.protocols.pairs import Groups, Pairs, csv_pairs, lfw_pairs
@@ -20,6 +21,7 @@ PROTOCOLS = {
     "ijbb-1n": IjbbSearchConfig,
     "ijbc": IjbcConfig,
     "ijbc-1n": IjbcSearchConfig,
+    "ijbs": IjbsConfig,
     "lfw": LfwConfig,
     "megaface": MegaFaceConfig,
     "pack": PackConfig,
@@ -35,6 +37,7 @@ ProtocolConfig = (
     | IjbbSearchConfig
     | IjbcConfig
     | IjbcSearchConfig
+    | IjbsConfig
     | LfwConfig
     | MegaFaceConfig
     | PackConfig

@@ -57,16 +57,25 @@ class SearchPlan:
     searches: tuple[Search, ...]
     average: bool = True
     """Whether the mean over the searches is a number of the protocol (IJB's two galleries, not SCface's distances)."""
+    joined: Search | None = None
+    """All galleries as one, whose ranks are given beside the average; it is not part of the average."""
+    count_absent: bool = False
+    """Whether a template without any image is searched and found by nobody, rather than left out."""
     all_mates: bool = False
     """Whether probes have several mates, so that average precision says more than the rank."""
     ranks: tuple[int, ...] = (1, 5, 10)
     notes: tuple[str, ...] = ()
 
     @property
+    def all_searches(self) -> tuple[Search, ...]:
+        """Those that are averaged, and the joined one."""
+        return self.searches if self.joined is None else (*self.searches, self.joined)
+
+    @property
     def images(self) -> npt.NDArray[np.int64]:
         """Positions of all images that are needed, ascending."""
         used = np.zeros(len(self.templates), np.bool_)
-        for search in self.searches:
+        for search in self.all_searches:
             used[search.probe] = used[search.gallery] = True
         return np.unique(self.templates.image[used[self.templates.template]])
 

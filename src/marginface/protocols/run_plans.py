@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -169,7 +169,8 @@ def run_searches(
         used = np.isin(
             np.arange(len(templates)), np.concatenate([np.append(s.probe, s.gallery) for s in plan.all_searches])
         )
-        present, vectors = rows >= 0, table.vectors
+        has_images = present = rows >= 0
+        vectors = table.vectors
         missing = int((used & ~present).sum())
         if missing and not allow_missing:
             raise InputError(
@@ -178,7 +179,8 @@ def run_searches(
             )
     else:
         pooled = pool(table, templates, plan.pooling, keys=keys, allow_missing=allow_missing)
-        rows, present, vectors = np.arange(len(templates)), pooled.present | plan.count_absent, pooled.unit
+        has_images = pooled.present
+        rows, present, vectors = np.arange(len(templates)), has_images | plan.count_absent, pooled.unit
         used, missing = np.ones(len(templates), np.bool_), pooled.num_missing_images
 
     def entries(kept: npt.NDArray[np.int64]) -> Gallery:
@@ -195,7 +197,29 @@ def run_searches(
         )
         for search, probe in zip(plan.all_searches, probes, strict=True)
     )
+    if plan.count_absent:
+        searches = tuple(
+            _missed(one, has_images[probe], templates.person[search.gallery[has_images[search.gallery]]])
+            for one, probe, search in zip(searches, probes, plan.all_searches, strict=True)
+        )
     return SearchResult(searches, missing, int((used & ~present).sum()), probes)
+
+
+def _missed(scores: SearchScores, has_images: npt.NDArray[np.bool_], enrolled: npt.NDArray[np.int64]) -> SearchScores:
+    """Return scores in which a probe without any image finds and names nobody, nor is one without any found.
+
+    Args:
+        scores: of one gallery.
+        has_images: (Q,) whether each probe has any.
+        enrolled: people who have an entry with images.
+    """
+    misses = scores.is_mated & ~(has_images & np.isin(scores.person, enrolled))
+    return replace(
+        scores,
+        rank=np.where(misses, scores.num_entries, scores.rank),
+        mate_score=np.where(misses, np.float32(-1), scores.mate_score),
+        non_mate_score=np.where(has_images, scores.non_mate_score, np.float32(-1)),
+    )
 
 
 def run_distractors(
