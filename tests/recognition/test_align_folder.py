@@ -83,6 +83,54 @@ def test_the_files_do_not_depend_on_the_number_of_threads(photographs: Path, tmp
     assert one.faces.read_bytes() == three.faces.read_bytes()
 
 
+class _Counting(FramedFaces):
+    """Counts how often it is asked."""
+
+    _num_asked = 0
+
+    def detect(self, image):
+        self._num_asked += 1
+        return super().detect(image)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("stop", [1, 4, 7])
+def test_an_interrupted_look_goes_on_and_leaves_the_same_files(
+    photographs: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("marginface.records.unfinished._SECONDS", 0)
+    monkeypatch.setattr("marginface.records.unfinished._REST", 0)
+
+    def stop_there(done: int, total: int) -> None:
+        assert total == 7
+        if done == stop:
+            raise KeyboardInterrupt
+
+    def run(out: str, progress=None, **how) -> _Counting:
+        detector = _Counting()
+        align_folder(photographs, f"tar:{tmp_path}/{out}/a.tar", detector=detector, progress=progress, **how)
+        return detector
+
+    run("whole", which="all")
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", stop_there, which="all", workers=1)
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == [".a.tar.faces"]
+    seen = []
+    detector = run("stopped", lambda done, total: seen.append(done), which="all", min_eye_distance=0.0)
+    assert seen == list(range(stop + 1, 8))
+    assert detector._num_asked <= 7 - stop
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        run("other", stop_there, which="largest")
+    run("other", which="all")
+    assert "not of this job (which); it begins anew" in caplog.text
+    assert files_of(tmp_path / "other") == files_of(tmp_path / "whole")
+
+
 def test_landmarks_and_scores_stay_with_the_records_where_the_format_holds_them(
     photographs: Path, tmp_path: Path
 ) -> None:

@@ -4,28 +4,35 @@
 
 Beside the records lie `NAME.faces.csv` (where each face was, and its landmarks in the crop) and `NAME.rejects.csv`
 (every photograph or face left out, and why). Formats that hold landmarks hold them too.
+
+What was seen is kept in a hidden folder `.NAME.faces` until the records are whole, so that the same call goes on after
+an interruption.
 """
 
 from __future__ import annotations
 
-import tempfile
+import json
+import os
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from marginface.errors import InputError, WorkError, one_of
+from marginface.errors import InputError, one_of
 from marginface.images.degrade import encode_jpeg
 from marginface.images.detect import DetectedFace, Detector, Which
 from marginface.recognition.aligned import CROP_SIZE, Progress, Seen, look
 from marginface.recognition.face_records import UNSORTED, in_crop, meta_of
-from marginface.recognition.photographs import photographs_in
+from marginface.recognition.photographs import Photograph, photographs_in
 from marginface.recognition.rows import write_rows
+from marginface.records.file_at import FileAt
 from marginface.records.record import Record
+from marginface.records.unfinished import Unfinished, workshop
 from marginface.records.write import WRITERS
 from marginface.records.write_aside import refuse_existing
 
@@ -87,24 +94,20 @@ def align_folder(
     target = Path(path).expanduser()
     refuse_existing(target)
     photographs = photographs_in(folder)
-    rejects: list[dict[str, Any]] = []
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent) as spool:
-            records = SpooledFaces(spool, location=f"faces of {folder}")
-            for seen in look(
-                photographs, detector=detector, which=which, size=size, workers=workers, progress=progress
-            ):
-                rejects += _take(seen, records, min_eye_distance)
-            if not len(records):
-                raise InputError(f"{folder}: there is no face in any of its {len(photographs)} photographs.")
-            records.settle()
-            WRITERS[scheme](records, target, lambda done, total: None)
-    except OSError as error:
-        raise WorkError(f"{out}: could not be written ({error.strerror or error}).") from error
     faces_log, rejects_log = (target.with_name(f"{target.name}.{what}.csv") for what in ("faces", "rejects"))
-    write_rows(faces_log, [_row(entry) for entry in records.entries], columns=FACE_COLUMNS)
-    write_rows(rejects_log, rejects, columns=REJECT_COLUMNS)
+    job = _job(folder, photographs, detector, which=which, size=size)
+    with workshop(target, job, kind="faces") as work:
+        crops, notes = work.folder / "crops", work.folder / "notes.jsonl"
+        _look_at_all(
+            work, crops, notes, photographs, progress, detector=detector, which=which, size=size, workers=workers
+        )
+        records, rejects = _settled(crops, notes, folder, size=size, min_eye_distance=min_eye_distance)
+        if len(records):
+            write_rows(faces_log, [_row(entry) for entry in records.entries], columns=FACE_COLUMNS)
+            write_rows(rejects_log, rejects, columns=REJECT_COLUMNS)
+            WRITERS[scheme](records, target, lambda done, total: None)
+    if not len(records):
+        raise InputError(f"{folder}: there is no face in any of its {len(photographs)} photographs.")
     with_a_face = {entry.photograph for entry in records.entries}
     return Alignment(
         out=out,
@@ -133,10 +136,10 @@ class Entry:
 
 
 class SpooledFaces:
-    """A `RecordSource` of encoded crops that wait in a temporary file: memory stays flat however many there are."""
+    """A `RecordSource` of encoded crops that lie in one file: memory stays flat however many there are."""
 
-    def __init__(self, spool: IO[bytes], *, location: str) -> None:
-        self._spool = spool
+    def __init__(self, spool: Path, *, location: str, size: int) -> None:
+        self._spool, self._size = FileAt(spool, where=str(spool)), size
         self.location = location
         self.entries: list[Entry] = []
         self._taken: set[str] = set()
@@ -144,19 +147,16 @@ class SpooledFaces:
         self.identities: tuple[str, ...] = ()
         self.labels: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
-    def add(self, photograph: str, face: DetectedFace, crop: npt.NDArray[np.uint8]) -> None:
-        """Keep one face."""
-        data = encode_jpeg(crop)
-        start = self.entries[-1].start + self.entries[-1].num_bytes if self.entries else 0
-        self._spool.write(data)
+    def add(self, photograph: str, face: DetectedFace, start: int, num_bytes: int) -> None:
+        """Take one face, whose crop lies there in the file."""
         self.entries.append(
             Entry(
                 key=self._new_key(photograph),
                 photograph=photograph,
                 face=face,
-                landmarks=in_crop(face, len(crop)),
+                landmarks=in_crop(face, self._size),
                 start=start,
-                num_bytes=len(data),
+                num_bytes=num_bytes,
             )
         )
 
@@ -174,10 +174,9 @@ class SpooledFaces:
 
     def __getitem__(self, index: int) -> Record:
         entry, label = self.entries[index], int(self.labels[index])
-        self._spool.seek(entry.start)
         return Record(
             key=entry.key,
-            image=self._spool.read(entry.num_bytes),
+            image=self._spool.read(entry.start, entry.num_bytes, entry.key),
             label=label,
             identity=self.identities[label],
             landmarks=entry.landmarks,
@@ -194,18 +193,78 @@ class SpooledFaces:
         return key
 
 
-def _take(seen: Seen, records: SpooledFaces, min_eye_distance: float) -> list[dict[str, Any]]:
-    """Keep the faces of a photograph, and return the rows of what is left out."""
-    if seen.missed is not None:
-        return [_reject(seen.name, seen.missed.reason, seen.missed.detail)]
-    rejects = []
-    for face, crop in zip(seen.faces, seen.crops, strict=True):
-        if face.eye_distance < min_eye_distance:
-            rejects.append(_reject(seen.name, "too small", f"{face.eye_distance:.1f} pixels between the eyes"))
-        else:
-            records.add(seen.name, face, crop)
-    others = seen.num_found - len(seen.faces)
-    return rejects + [_reject(seen.name, "not chosen", f"one of {seen.num_found} faces") for _ in range(others)]
+def _job(folder: str | Path, photographs: Sequence[Photograph], detector: Detector, **settings: Any) -> dict[str, Any]:
+    """Return what tells this look at photographs from another: their names, sizes and times, and who looks how."""
+    crc = 0
+    for photograph in photographs:
+        status = os.stat(photograph.picture)
+        crc = zlib.crc32(f"{photograph.name}\0{status.st_size} {status.st_mtime_ns}\n".encode(errors="replace"), crc)
+    about = {name: str(value) for name, value in getattr(detector, "__dict__", {}).items() if not name.startswith("_")}
+    return {
+        "source": str(folder),
+        "num_photographs": len(photographs),
+        "checksum": crc,
+        "detector": {"kind": type(detector).__qualname__, **about},
+        **settings,
+    }
+
+
+def _look_at_all(
+    work: Unfinished,
+    crops: Path,
+    notes: Path,
+    photographs: Sequence[Photograph],
+    progress: Progress | None,
+    **how: Any,
+) -> None:
+    """Write the crops of all photographs back to back into one file, and what was seen, a line each, into another."""
+    spool, lines = work.grow(crops, notes)
+    for done, seen in enumerate(look(photographs[work.done :], **how), start=work.done + 1):
+        encoded = [encode_jpeg(crop) for crop in seen.crops]
+        for data in encoded:
+            spool.write(data)
+        lines.write(json.dumps(_note(seen, [len(data) for data in encoded])).encode() + b"\n")
+        work.mark(done)
+        if progress is not None:
+            progress(done, len(photographs))
+    work.settle()
+
+
+def _note(seen: Seen, sizes: Sequence[int]) -> dict[str, Any]:
+    """Return what was seen in a photograph as JSON values, which keep every digit."""
+    return {
+        "name": seen.name,
+        "num_found": seen.num_found,
+        "missed": None if seen.missed is None else [seen.missed.reason, seen.missed.detail],
+        "faces": [
+            [face.box.tolist(), np.asarray(face.landmarks, np.float64).tolist(), float(face.confidence), num_bytes]
+            for face, num_bytes in zip(seen.faces, sizes, strict=True)
+        ],
+    }
+
+
+def _settled(
+    crops: Path, notes: Path, folder: str | Path, *, size: int, min_eye_distance: float
+) -> tuple[SpooledFaces, list[dict[str, Any]]]:
+    """Return the faces that are kept, and the rows of what is left out."""
+    records, rejects, start = SpooledFaces(crops, location=f"faces of {folder}", size=size), [], 0
+    with open(notes, encoding="utf-8") as lines:
+        for line in lines:
+            note = json.loads(line)
+            name, num_found = note["name"], note["num_found"]
+            if note["missed"] is not None:
+                rejects.append(_reject(name, *note["missed"]))
+            for box, landmarks, confidence, num_bytes in note["faces"]:
+                face = DetectedFace(box=np.array(box), landmarks=np.array(landmarks), confidence=confidence)
+                if face.eye_distance < min_eye_distance:
+                    rejects.append(_reject(name, "too small", f"{face.eye_distance:.1f} pixels between the eyes"))
+                else:
+                    records.add(name, face, start, num_bytes)
+                start += num_bytes
+            others = num_found - len(note["faces"])
+            rejects += [_reject(name, "not chosen", f"one of {num_found} faces") for _ in range(others)]
+    records.settle()
+    return records, rejects
 
 
 def _reject(name: str, reason: Rejection, detail: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from marginface.errors import InputError, WorkError
+from marginface.errors import InputError
 from marginface.records.record import RecordSource
+from marginface.records.write_aside import new_file
 
 Indices = npt.NDArray[np.int64]
 
@@ -130,21 +130,15 @@ def write_keys(source: RecordSource, indices: Indices, path: str | Path) -> None
         InputError: a key that has a line end in it.
         WorkError: it could not be written.
     """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     keys = source.keys
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            for index in indices.tolist():
-                if len(keys[index].splitlines()) != 1:
-                    raise InputError(f"{keys[index]!r} is empty or has a line end in it; a list cannot hold it.")
-                file.write(f"{keys[index]}\n")
-        os.replace(aside, path)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        new_file(Path(path)) as aside,
+        open(aside, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
+    ):
+        for index in indices.tolist():
+            if len(keys[index].splitlines()) != 1:
+                raise InputError(f"{keys[index]!r} is empty or has a line end in it; a list cannot hold it.")
+            file.write(f"{keys[index]}\n")
 
 
 def _checked(numbers: Sequence[int], source: RecordSource) -> Indices:

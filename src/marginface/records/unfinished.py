@@ -44,10 +44,7 @@ def job_of(source: RecordSource, **settings: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def unfinished(path: Path, source: RecordSource, **settings: Any) -> Iterator[Unfinished]:
-    """Yield the place where a target is written; when the block ends well, the target is moved to `path`.
-
-    What an interrupted run left behind is taken up where it has the same source and settings, and is removed with a
-    word about it where it has not.
+    """Yield the place where a target is written from a source; when the block ends well, it is moved to `path`.
 
     Args:
         path: of the file or folder to make; its parents are made.
@@ -59,19 +56,39 @@ def unfinished(path: Path, source: RecordSource, **settings: Any) -> Iterator[Un
         WorkError: it cannot be written.
     """
     refuse_existing(path)
-    job = job_of(source, sample=sample_of(source), **settings)
-    folder = path.with_name(f".{path.name}.partial")
+    with workshop(path, {**job_of(source, **settings), "sample": sample_of(source)}) as work:
+        refuse_existing(path)  # another process may have finished it a moment ago
+        yield work
+        work.settle()
+        work.close()
+        work.target.rename(path)
+
+
+@contextlib.contextmanager
+def workshop(path: Path, job: Mapping[str, Any], *, kind: str = "partial") -> Iterator[Unfinished]:
+    """Yield a hidden folder beside `path`, for work on it alone, which is removed when the block ends well.
+
+    What an interrupted run left in it is taken up where it is of the same job, and is removed with a word about it
+    where it is not.
+
+    Args:
+        path: what the work is for; its parents are made.
+        job: what tells it from other work, JSON values.
+        kind: the end of the folder's name.
+
+    Raises:
+        InputError: another process is at it.
+        WorkError: something cannot be written.
+    """
+    folder = path.with_name(f".{path.name}.{kind}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
-            refuse_existing(path)  # another process may have finished it a moment ago
             work = Unfinished(folder, path.name, job)
             try:
                 yield work
-                work.settle()
             finally:
                 work.close()
-            work.target.rename(path)
             shutil.rmtree(folder)
     except OSError as error:
         raise WorkError(f"{path}: could not be written ({error.strerror or error}).") from error
@@ -91,7 +108,7 @@ class Unfinished:
     """The hidden folder, and what is known to be whole in it."""
 
     def __init__(self, folder: Path, name: str, job: Mapping[str, Any]) -> None:
-        """Take up what is there, or begin anew; see `unfinished`."""
+        """Take up what is there, or begin anew; see `workshop`."""
         self.folder, self.target = folder, folder / name
         self.done = 0
         """Records that are whole in every growing file."""
