@@ -69,7 +69,8 @@ class DiscardCurve:
     """Mean FNMR over 0..area_limit; None where the curve does not reach that far."""
     area_interval: Interval | None
     gain: float | None
-    """(random - area) / (random - ideal area): 1 is ideal, 0 random, below 0 worse than random. None without errors."""
+    """(random - area) / (random - ideal area): 1 is ideal, 0 random, below 0 worse than random. None where no order
+    does better than another: without errors, or with errors only."""
     num_mated: int
     """Comparisons, or searches, that could be refused wrongly."""
     num_non_mated: int
@@ -314,7 +315,7 @@ def _curve_of(
     areas = np.array([_area(one, area_limit) for one in replicates], np.float64)
     area, ideal = _area(fnmr, area_limit), np.maximum(fnmr[0] - STEPS, 0) / (1 - STEPS)
     least = _area(ideal, area_limit)
-    reaches, has_errors = bool(np.isfinite(area)), bool(fnmr[0] > 0)
+    reaches, can_gain = bool(np.isfinite(area)), bool(fnmr[0] - least > 1e-9)
     return DiscardCurve(
         rule=rule,
         target_fmr=target_fmr,
@@ -327,7 +328,7 @@ def _curve_of(
         area_limit=area_limit,
         area=area if reaches else None,
         area_interval=_percentiles(areas, confidence) if reaches else None,
-        gain=float((fnmr[0] - area) / (fnmr[0] - least)) if reaches and has_errors else None,
+        gain=float((fnmr[0] - area) / (fnmr[0] - least)) if reaches and can_gain else None,
         num_mated=num_mated,
         num_non_mated=num_non_mated,
         num_replicates=len(replicates),
@@ -355,7 +356,8 @@ def _area(fnmr: Array, limit: float) -> float:
     """Return the mean height of the curve over 0..limit, trapezoids."""
     inside = np.append(STEPS[limit - 1e-9 > STEPS], limit)
     heights = np.interp(inside, STEPS, fnmr)
-    return float(((heights[1:] + heights[:-1]) / 2 * np.diff(inside)).sum() / limit)
+    mean = float(((heights[1:] + heights[:-1]) / 2 * np.diff(inside)).sum() / limit)
+    return min(mean, 1.0)  # rounding; NaN stays
 
 
 def _percentiles(values: Array, confidence: float) -> Interval | None:

@@ -344,7 +344,8 @@ def _caveats(galleries: Sequence[IdentificationRates], num_people: int, num_repl
     if not weakest.points:
         said.append("Every probe's person is in the gallery: there is no FPIR, and ranks say nothing about strangers.")
     if num_people < 30:
-        said.append(f"Only {num_people} people: these intervals speak for little more than these people.")
+        who = "person" if num_people == 1 else "people"
+        said.append(f"Only {num_people} {who}: these intervals speak for little more than these people.")
     if num_replicates == 0:
         said.append("Intervals take searches for independent; where probes share people they are too narrow.")
     return tuple(said)
