@@ -13,6 +13,7 @@ from marginface.errors import InputError
 from marginface.metrics import VerificationSummary, summarise
 from marginface.protocols.pair_scores import pair_scores
 from marginface.protocols.pairs import Pairs
+from marginface.protocols.templates import rows_of
 from marginface.records.embedding_table import EmbeddingTable
 
 
@@ -75,12 +76,11 @@ def compare(
     """
     left, right, kept = pairs.left, pairs.right, np.ones(len(pairs), np.bool_)
     if keys is not None:
-        place = {key: i for i, key in enumerate(table.keys)}
-        place_of = np.array([place.get(key, -1) for key in keys], np.int64)
-        left, right = place_of[left], place_of[right]
+        left, right = rows_of(table, np.stack([left, right]), keys)
         kept = (left >= 0) & (right >= 0)
         if not kept.all() and not allow_missing:
-            raise InputError(_missing(pairs, keys, place_of))
+            absent = np.unique(np.concatenate([pairs.left[left < 0], pairs.right[right < 0]]))
+            raise InputError(_missing(pairs, [keys[i] for i in absent.tolist()]))
     elif len(pairs) and max(left.max(), right.max()) >= len(table.labels):
         raise ValueError(f"{pairs.name} points beyond the {len(table.labels)} embeddings; give the keys of its source.")
     if not kept.any():
@@ -91,7 +91,7 @@ def compare(
         people = (pairs.person[pairs.left[kept]], pairs.person[pairs.right[kept]])
     return Comparisons(
         name=pairs.name,
-        score=pair_scores(table.unit, left, right),
+        score=_scores(table, left, right),
         mated=pairs.mated[kept],
         left=left,
         right=right,
@@ -102,9 +102,22 @@ def compare(
     )
 
 
-def _missing(pairs: Pairs, keys: Sequence[str], place_of: npt.NDArray[np.int64]) -> str:
-    used = np.unique(np.concatenate([pairs.left, pairs.right]))
-    absent = [keys[i] for i in used[place_of[used] < 0]]
+def _scores(
+    table: EmbeddingTable, left: npt.NDArray[np.integer], right: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float32]:
+    """Return cosines; of a table that is much larger than what is compared, only those rows are normalised."""
+    used = np.zeros(len(table), np.bool_)
+    used[left] = used[right] = True
+    rows = np.flatnonzero(used)
+    if 2 * len(rows) > len(table):
+        return pair_scores(table.unit, left, right)
+    place = np.cumsum(used) - 1
+    lengths = np.maximum(table.norms[rows], np.finfo(np.float32).tiny)[:, None]
+    unit = np.asarray(table.vectors[rows] / lengths, np.float32)
+    return pair_scores(unit, place[left], place[right])
+
+
+def _missing(pairs: Pairs, absent: Sequence[str]) -> str:
     named = ", ".join(absent[:3]) + (f" and {len(absent) - 3:,} more" if len(absent) > 3 else "")
     return (
         f"{pairs.name}: {len(absent):,} images of its pairs have no embedding ({named}), perhaps being broken: "

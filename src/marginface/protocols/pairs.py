@@ -7,12 +7,14 @@ import difflib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError, one_of
+from marginface.protocols.names_of_images import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -157,14 +159,24 @@ class _Images:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
-        self.position = {key: i for i, key in enumerate(keys)}
-        paths = [PurePosixPath(key) for key in keys]
-        self.by_stem = {path.stem: i for i, path in enumerate(paths)}
-        self.by_folder_and_stem = {f"{path.parent.name}/{path.stem}": i for i, path in enumerate(paths)}
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        return {key: i for i, key in enumerate(self.keys)}
+
+    @cached_property
+    def by_stem(self) -> dict[str, int]:
+        return {names_of(key)[1]: i for i, key in enumerate(self.keys)}
+
+    @cached_property
+    def by_folder_and_stem(self) -> dict[str, int]:
+        return {names_of(key)[2]: i for i, key in enumerate(self.keys)}
 
     def numbered(self, person: str, image: int, where: str) -> int:
         stem = f"{person}_{image:04d}"
-        found = self.by_folder_and_stem.get(f"{person}/{stem}", self.by_stem.get(stem))
+        found = self.by_folder_and_stem.get(f"{person}/{stem}")
+        if found is None:
+            found = self.by_stem.get(stem)
         if found is None:
             raise InputError(
                 f"{where}: the image {person}/{stem} is not among the {len(self.keys):,} images of the source"

@@ -167,11 +167,19 @@ def template_quality(
 
 
 def rows_of(table: EmbeddingTable, image: npt.NDArray[np.int64], keys: Sequence[str] | None) -> npt.NDArray[np.int64]:
-    """Return the table's row of each image, given as a position in `keys`; -1 where the table lacks it."""
-    if keys is None or tuple(keys) == table.keys:
+    """Return the table's row of each image, given as a position in `keys`; -1 where the table lacks it.
+
+    The table's keys are gone through once and only those of the images are kept: both may be millions.
+    """
+    if keys is None or (len(keys) == len(table) and tuple(keys) == table.keys):
         return image
-    place = {key: i for i, key in enumerate(table.keys)}
-    return np.array([place.get(key, -1) for key in keys], np.int64)[image]
+    used, place = np.unique(image, return_inverse=True)
+    wanted = {keys[i]: n for n, i in enumerate(used.tolist())}
+    row_of = np.full(len(used), -1, np.int64)
+    for row, key in enumerate(table.keys):
+        if key in wanted:
+            row_of[wanted[key]] = row
+    return row_of[place]
 
 
 def _weights(
