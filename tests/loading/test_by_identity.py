@@ -97,11 +97,11 @@ def test_labels_that_nobody_has_left_are_no_people():
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: balanced(k=4, size=20, seed=0, world_size=2), "groups of 4 images of a person on each of 2 ranks"),
+        (lambda: balanced(k=4, size=20, seed=0, world_size=2), "groups of 4 images on each of 2 ranks"),
         (lambda: balanced(k=1, size=20, seed=0), "batch of 20 people is larger than the set's 10"),
         (
             lambda: RepeatedBatches(LABELS, times=3, same_image=True, global_batch_size=10, seed=0),
-            "whole groups of 3 on each of 1 ranks; choose a multiple of 3",
+            "whole groups of 3 images on each of 1 ranks; choose a multiple of 3",
         ),
         (
             lambda: RepeatedBatches(LABELS, times=2, same_image=True, global_batch_size=200, seed=0),

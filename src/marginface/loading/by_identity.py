@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.images.augmentation import uniforms
-from marginface.loading.sampler import Batches, SampleAddress, Shuffle, refuse_large_batch
+from marginface.loading.sampler import Batches, Cut, SampleAddress, Shuffle, refuse_large_batch
 
 _ORDER_STREAM, _COMPANY_STREAM = 2000, 3000
 """Of the draws; an image's augmentations have other ones."""
@@ -63,10 +65,7 @@ class IdentityBatches(Batches):
         *,
         images_per_identity: int,
         epoch_of_people: bool,
-        global_batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
+        **cut: Unpack[Cut],
     ) -> None:
         """Check that the numbers fit together.
 
@@ -74,32 +73,23 @@ class IdentityBatches(Batches):
             labels: (N,) of all images.
             images_per_identity: K; the batch size over K is P.
             epoch_of_people: an epoch is one pass over the people; otherwise it is as many images as there are.
-            global_batch_size: P times K.
-            seed: of all orders.
-            rank: this one.
-            world_size: how many share a batch.
+            cut: the size of a batch, P times K, and how ranks share it.
 
         Raises:
             InputError: P is no whole number on each rank, or larger than the number of people.
             ValueError: see `Batches`.
         """
-        super().__init__(len(labels), global_batch_size=global_batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(len(labels), **cut)
         self.images_per_identity = images_per_identity
         self._epoch_of_people = epoch_of_people
-        if self.local_batch_size % images_per_identity:
-            whole = images_per_identity * world_size
-            raise InputError(
-                f"a batch of {global_batch_size} images does not hold whole groups of {images_per_identity} images of a"
-                f" person on each of {world_size} ranks; choose a multiple of {whole}."
-            )
-        self._people = People(labels, seed=seed)
-        self.people_per_batch = global_batch_size // images_per_identity
+        self.people_per_batch = self.groups_per_batch(images_per_identity)
+        self._people = People(labels, seed=self.seed)
         if self.people_per_batch > len(self._people):
             raise InputError(
                 f"a batch of {self.people_per_batch} people is larger than the set's {len(self._people)}; choose a"
                 f" batch size of {len(self._people) * images_per_identity} or less, or more images of each."
             )
-        self._shuffle = Shuffle(len(self._people), seed)
+        self._shuffle = Shuffle(len(self._people), self.seed)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -133,10 +123,7 @@ class RepeatedBatches(Batches):
         *,
         times: int,
         same_image: bool,
-        global_batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
+        **cut: Unpack[Cut],
     ) -> None:
         """Check that the numbers fit together.
 
@@ -144,37 +131,30 @@ class RepeatedBatches(Batches):
             labels: (N,) of all images.
             times: size of a group.
             same_image: the others are the image itself; otherwise any images of the person, evenly drawn.
-            global_batch_size: a multiple of `times` on each rank.
-            seed: of all orders.
-            rank: this one.
-            world_size: how many share a batch.
+            cut: the size of a batch, a multiple of `times` on each rank, and how ranks share it.
 
         Raises:
             InputError: groups that do not fill the batch, or more of them than images.
             ValueError: see `Batches`.
         """
-        super().__init__(len(labels), global_batch_size=global_batch_size, seed=seed, rank=rank, world_size=world_size)
-        if self.local_batch_size % times:
-            raise InputError(
-                f"a batch of {global_batch_size} images does not hold whole groups of {times} on each of {world_size}"
-                f" ranks; choose a multiple of {times * world_size}."
-            )
-        refuse_large_batch(global_batch_size // times, len(labels))
+        super().__init__(len(labels), **cut)
         self.times = times
+        self.leaders_per_batch = self.groups_per_batch(times)
+        refuse_large_batch(self.leaders_per_batch, len(labels))
         self._labels = labels
-        self._people = None if same_image else People(labels, seed=seed)
+        self._people = None if same_image else People(labels, seed=self.seed)
         self._person_of = np.cumsum(np.bincount(labels) > 0) - 1
-        self._shuffle = Shuffle(len(labels), seed)
+        self._shuffle = Shuffle(len(labels), self.seed)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches until every image was the first of a group."""
-        return self.num_samples // (self.global_batch_size // self.times)
+        return self.num_samples // self.leaders_per_batch
 
     def addresses(self, step: int, start: int, end: int) -> list[SampleAddress]:
         """Return images `start` to `end` of global batch `step`, whole groups."""
         epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        first = step_in_epoch * (self.global_batch_size // self.times)
+        first = step_in_epoch * self.leaders_per_batch
         leaders = self._shuffle(epoch)[first + start // self.times : first + end // self.times]
         epochs = np.full(len(leaders), epoch, dtype=np.int64)
         columns = [leaders, *(self._company(epochs, leaders, which) for which in range(1, self.times))]

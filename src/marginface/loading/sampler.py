@@ -8,7 +8,7 @@ identity, as some published loaders do, gives each rank its own people.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Required, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,19 @@ class SampleAddress(NamedTuple):
     epoch: int
     """Tells the uses of an image apart; in a plain shuffle it is the number of the epoch."""
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of an address
+
+
+class Cut(TypedDict, total=False):
+    """What all batches are made of: their size, what their order follows from, and which slice is wanted."""
+
+    global_batch_size: Required[int]
+    """Over all ranks."""
+    seed: Required[int]
+    """Of all orders."""
+    rank: int
+    """The one whose slice is wanted; 0 by default."""
+    world_size: int
+    """How many ranks share a batch; 1 by default."""
 
 
 class Batches(ABC):
@@ -72,6 +85,19 @@ class Batches(ABC):
         """Images of a batch on this rank."""
         return self.global_batch_size // self.world_size
 
+    def groups_per_batch(self, size: int) -> int:
+        """Return how many groups of `size` images stand side by side in a global batch.
+
+        Raises:
+            InputError: a rank would have a part of a group.
+        """
+        if self.local_batch_size % size:
+            raise InputError(
+                f"a batch of {self.global_batch_size} images does not hold whole groups of {size} images on each"
+                f" of {self.world_size} ranks; choose a multiple of {size * self.world_size}."
+            )
+        return self.global_batch_size // size
+
     def batch_at(self, step: int) -> list[SampleAddress]:
         """Return this rank's slice of global batch `step`, counted from 0 over all epochs.
 
@@ -109,18 +135,16 @@ class ShuffledBatches(Batches):
     The last partial batch of an epoch is dropped: what is left over is different images in every epoch.
     """
 
-    def __init__(
-        self, num_samples: int, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, num_samples: int, **cut: Unpack[Cut]) -> None:
         """Check that the numbers fit together.
 
         Raises:
             InputError: a batch that is larger than the set, or that the ranks cannot share evenly.
             ValueError: see `Batches`.
         """
-        refuse_large_batch(global_batch_size, num_samples)
-        super().__init__(num_samples, global_batch_size=global_batch_size, seed=seed, rank=rank, world_size=world_size)
-        self._shuffle = Shuffle(num_samples, seed)
+        refuse_large_batch(cut["global_batch_size"], num_samples)
+        super().__init__(num_samples, **cut)
+        self._shuffle = Shuffle(num_samples, self.seed)
 
     @property
     def steps_per_epoch(self) -> int:

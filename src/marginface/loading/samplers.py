@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Unpack
 
 from marginface.errors import InputError
 from marginface.loading.by_identity import IdentityBatches, RepeatedBatches
-from marginface.loading.sampler import Batches, ShuffledBatches
+from marginface.loading.sampler import Batches, Cut, ShuffledBatches
 from marginface.loading.weighted import WeightedBatches
 from marginface.records.joined import JoinedRecords
 from marginface.records.record import RecordSource
@@ -19,9 +19,7 @@ class SamplerConfig:
 
     kind: str
 
-    def build(
-        self, records: RecordSource, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> Batches:
+    def build(self, records: RecordSource, **cut: Unpack[Cut]) -> Batches:
         """Return the batches of a rank.
 
         Raises:
@@ -36,13 +34,9 @@ class ShuffledConfig(SamplerConfig):
 
     kind: Literal["shuffled"] = "shuffled"
 
-    def build(
-        self, records: RecordSource, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> Batches:
+    def build(self, records: RecordSource, **cut: Unpack[Cut]) -> Batches:
         """Return the batches of a rank."""
-        return ShuffledBatches(
-            len(records), global_batch_size=global_batch_size, seed=seed, rank=rank, world_size=world_size
-        )
+        return ShuffledBatches(len(records), **cut)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +51,13 @@ class IdentityBalancedConfig(SamplerConfig):
         if self.images_per_identity < 1:
             raise InputError(f"images_per_identity is {self.images_per_identity}; give 1 or more.")
 
-    def build(
-        self, records: RecordSource, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> Batches:
+    def build(self, records: RecordSource, **cut: Unpack[Cut]) -> Batches:
         """Return the batches of a rank."""
         return IdentityBatches(
             records.labels,
             images_per_identity=self.images_per_identity,
             epoch_of_people=False,
-            global_batch_size=global_batch_size,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
+            **cut,
         )
 
 
@@ -81,18 +70,13 @@ class SemiSiameseConfig(SamplerConfig):
 
     kind: Literal["semi_siamese"] = "semi_siamese"
 
-    def build(
-        self, records: RecordSource, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> Batches:
+    def build(self, records: RecordSource, **cut: Unpack[Cut]) -> Batches:
         """Return the batches of a rank."""
         return IdentityBatches(
             records.labels,
             images_per_identity=2,
             epoch_of_people=True,
-            global_batch_size=global_batch_size,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
+            **cut,
         )
 
 
@@ -110,18 +94,13 @@ class RepeatedConfig(SamplerConfig):
         if self.times < 2:
             raise InputError(f"times is {self.times}; give 2 or more, or the sampler shuffled.")
 
-    def build(
-        self, records: RecordSource, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> Batches:
+    def build(self, records: RecordSource, **cut: Unpack[Cut]) -> Batches:
         """Return the batches of a rank."""
         return RepeatedBatches(
             records.labels,
             times=self.times,
             same_image=self.of == "image",
-            global_batch_size=global_batch_size,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
+            **cut,
         )
 
 
@@ -133,18 +112,13 @@ class WeightedConfig(SamplerConfig):
     weights: tuple[float, ...]
     """One for each source, in any unit: `data.source` first, then `data.more_sources`."""
 
-    def build(
-        self, records: RecordSource, *, global_batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> Batches:
+    def build(self, records: RecordSource, **cut: Unpack[Cut]) -> Batches:
         """Return the batches of a rank."""
         sizes = records.sizes if isinstance(records, JoinedRecords) else (len(records),)
         return WeightedBatches(
             sizes,
             weights=self.weights,
-            global_batch_size=global_batch_size,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
+            **cut,
         )
 
 

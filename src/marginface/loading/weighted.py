@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
-from marginface.loading.sampler import Batches, SampleAddress, Shuffle
+from marginface.loading.sampler import Batches, Cut, SampleAddress, Shuffle
 
 
 class WeightedBatches(Batches):
@@ -17,41 +18,30 @@ class WeightedBatches(Batches):
     The address of an image counts the rounds of its own set. An epoch is as many images as all sets have together.
     """
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        *,
-        weights: Sequence[float],
-        global_batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
+    def __init__(self, sizes: Sequence[int], *, weights: Sequence[float], **cut: Unpack[Cut]) -> None:
         """Cut the batch into the sets' shares.
 
         Args:
             sizes: images of each set; set number k has the indices after those of the sets before it.
             weights: of each set, in any unit; shares of a batch are rounded to whole images.
-            global_batch_size: over all ranks.
-            seed: of all orders.
-            rank: this one.
-            world_size: how many share a batch.
+            cut: the size of a batch, and how ranks share it.
 
         Raises:
             InputError: other than one weight a set, or a set without a single image in a batch.
             ValueError: see `Batches`.
         """
-        super().__init__(sum(sizes), global_batch_size=global_batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(sum(sizes), **cut)
         if len(weights) != len(sizes):
             raise InputError(f"there are {len(weights)} weights for {len(sizes)} sources; give one for each source.")
-        self.shares = shares(weights, global_batch_size)
+        self.shares = shares(weights, self.global_batch_size)
         if min(self.shares) == 0:
+            number = self.shares.index(0) + 1
             raise InputError(
-                f"a batch of {global_batch_size} images has none of source number {self.shares.index(0) + 1} at these"
-                " weights; raise its weight or the batch size."
+                f"a batch of {self.global_batch_size} images has none of source number {number} at these weights; raise"
+                " its weight or the batch size."
             )
         self._firsts = np.cumsum([0, *sizes[:-1]])
-        self._shuffles = [Shuffle(size, seed, number) for number, size in enumerate(sizes)]
+        self._shuffles = [Shuffle(size, self.seed, number) for number, size in enumerate(sizes)]
 
     @property
     def steps_per_epoch(self) -> int:
