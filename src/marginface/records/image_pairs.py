@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.records.image_bytes import suffix_of
+from marginface.records.listed import ListedRecords
 from marginface.records.record import Record
 
 NUM_FOLDS = 10
@@ -41,7 +42,7 @@ def pair_positions(is_mated: npt.NDArray[np.bool_]) -> PairPositions:
     return PairPositions(left=left, right=left + 1, mated=np.asarray(is_mated, dtype=np.bool_), fold=fold)
 
 
-class PairedImages:
+class PairedImages(ListedRecords):
     """A `RecordSource` over the images of a verification pack, with its `pairs`.
 
     A pack does not say who is on its images. What it implies is used: the two images of a mated pair, and images that
@@ -66,33 +67,8 @@ class PairedImages:
         self._identities = tuple(f"person-{label:05d}" for label in range(num_people))
         self._keys = self._names()
 
-    @property
-    def location(self) -> str:
-        """Where it was opened from, as a person would type it."""
-        return self._location
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        """(C,) made-up names of the people, as far as the pack tells them apart."""
-        return self._identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels in 0..C-1, read-only."""
-        return self._labels
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """(N,) unique keys."""
-        return self._keys
-
-    def __len__(self) -> int:
-        return len(self._images)
-
     def __getitem__(self, index: int) -> Record:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.location} has {len(self)} images, there is no number {index}")
-        index = index % len(self)
+        index = self._counted(index)
         label = int(self._labels[index])
         identity = self._identities[label]
         return Record(key=self._keys[index], image=self._images[index], label=label, identity=identity)

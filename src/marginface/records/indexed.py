@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from marginface.errors import InputError
 from marginface.records.index_cache import Arrays
+from marginface.records.listed import ListedRecords
 from marginface.records.name_arrays import ArrayNames, name_arrays
 from marginface.records.record import Record
 
@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".
 MANY_NAMES = 200_000
 
 
-class IndexedImages(ABC):
+class IndexedImages(ListedRecords, ABC):
     """A `RecordSource` over files that are listed once and read one by one."""
 
     def __init__(self, *, location: str, index: Arrays) -> None:
@@ -35,29 +35,6 @@ class IndexedImages(ABC):
         self._labels = index["labels"]
         self._labels.flags.writeable = False
 
-    @property
-    def location(self) -> str:
-        """Where it was opened from, as a person would type it."""
-        return self._location
-
-    @property
-    def identities(self) -> Sequence[str]:
-        """(C,) names; the label is the position."""
-        return self._identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels in 0..C-1, read-only."""
-        return self._labels
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) unique keys."""
-        return self._keys
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def __getitem__(self, index: int) -> Record:
         """Return the record with its file's bytes.
 
@@ -65,9 +42,7 @@ class IndexedImages(ABC):
             IndexError: outside -N..N-1.
             InputError: the file cannot be read any more.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.location} has {len(self)} images, there is no number {index}")
-        index = index % len(self)
+        index = self._counted(index)
         label = int(self._labels[index])
         try:
             image = self._read(index)
@@ -78,9 +53,6 @@ class IndexedImages(ABC):
     @abstractmethod
     def _read(self, index: int) -> bytes:
         """Return the bytes of file number `index`, 0..N-1."""
-
-    def __repr__(self) -> str:
-        return f"<{self.location}: {len(self):,} images of {len(self.identities):,} people>"
 
 
 def numbered(*, keys: Sequence[str], identity_of: Sequence[str], order: Sequence[str]) -> Arrays:

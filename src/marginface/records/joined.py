@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.records.listed import ListedRecords
 from marginface.records.names import Names
 from marginface.records.record import Record, RecordSource
 
 
-class JoinedRecords:
+class JoinedRecords(ListedRecords):
     """A `RecordSource` over several, in their order. Names are made when asked for, so that millions cost nothing.
 
     Each has a prefix that its keys and identities begin with (`distractors/...`), so that nobody of one is taken for
@@ -32,6 +33,7 @@ class JoinedRecords:
         """
         self.sources = dict(sources)
         self._parts = tuple(self.sources.values())
+        self._location = " and ".join(part.location for part in self._parts)
         self._starts = _starts([len(part) for part in self._parts])
         self._label_starts = _starts([len(part.identities) for part in self._parts])
         prefixes = tuple(self.sources)
@@ -39,21 +41,6 @@ class JoinedRecords:
         self._keys = _Prefixed(prefixes, [part.keys for part in self._parts])
         if len(prefixes) > 1 and "" in prefixes and len(set(self._keys)) != len(self):
             raise InputError(f"{self.location}: images of the joined sources have the same keys.")
-
-    @property
-    def location(self) -> str:
-        """All of them, as a person would type them."""
-        return " and ".join(part.location for part in self._parts)
-
-    @property
-    def identities(self) -> Sequence[str]:
-        """(C,) names with their prefix."""
-        return self._identities
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) keys with their prefix."""
-        return self._keys
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -84,16 +71,11 @@ class JoinedRecords:
             IndexError: outside -N..N-1.
             InputError: whatever its source refuses.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.location} has {len(self)} images, there is no number {index}")
-        index = index % len(self)
+        index = self._counted(index)
         number = int(_number_of(self._starts, index))
         record = self._parts[number][index - int(self._starts[number])]
         label = record.label + int(self._label_starts[number])
         return dataclasses.replace(record, key=self._keys[index], label=label, identity=self._identities[label])
-
-    def __repr__(self) -> str:
-        return f"<{self.location}: {len(self):,} images of {len(self.identities):,} people>"
 
 
 class _Prefixed(Names):

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from marginface.errors import InputError, one_of
 from marginface.records.arrow_files import ArrowFiles, ParquetFiles, Table, require_pyarrow
 from marginface.records.indexed import in_order
+from marginface.records.listed import ListedRecords
 from marginface.records.names import Names
 from marginface.records.record import Record
 from marginface.records.recordio_names import KeyNames
@@ -30,7 +31,7 @@ _MAX_STATE_BYTES = 1 << 26
 _LABEL_COLUMNS = ("label", "labels", "cls", "identity", "person", "id")
 
 
-class TableImages:
+class TableImages(ListedRecords):
     """The images of a table in the order of its rows.
 
     Keys are the column `key`, where there is one, else the numbers of the rows. Rows come with `landmarks` where a
@@ -63,29 +64,6 @@ class TableImages:
         self._labels.flags.writeable = False
         self._keys = self._read_keys()
 
-    @property
-    def location(self) -> str:
-        """Where it was opened from, as a person would type it."""
-        return self._location
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        """(C,) names; the label is the position."""
-        return self._identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels in 0..C-1, read-only."""
-        return self._labels
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) unique keys."""
-        return self._keys
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
     def __getitem__(self, index: int) -> Record:
         """Return the record of a row.
 
@@ -93,9 +71,7 @@ class TableImages:
             IndexError: outside -N..N-1.
             InputError: the row cannot be read, or holds no image.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.location} has {len(self)} images, there is no number {index}")
-        index = int(index) % len(self)
+        index = self._counted(index)
         wanted = [self._image] if self._landmarks is None else [self._image, self._landmarks]
         row = self._table.row(index, wanted)
         image = _checked_image(row[self._image], index, self._image, self.location)
@@ -108,9 +84,6 @@ class TableImages:
             identity=self._identities[label],
             landmarks=_five_points(points, f"{self.location}: row {index}"),
         )
-
-    def __repr__(self) -> str:
-        return f"<{self.location}: {len(self):,} images of {len(self._identities):,} people>"
 
     def _read_labels(self, column: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         values = self._table.column(column)

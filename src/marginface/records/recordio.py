@@ -13,17 +13,18 @@ import numpy.typing as npt
 from marginface.errors import InputError
 from marginface.records.file_at import FileAt
 from marginface.records.index_cache import cached, stamp_of
+from marginface.records.listed import ListedRecords
 from marginface.records.names import Names
 from marginface.records.record import Record
 from marginface.records.recordio_index import RecordIndex, read_index
 from marginface.records.recordio_labels import labels_of, layout_of, name_of, read_framed
-from marginface.records.recordio_names import KeyNames, ListedNames, listed_names
+from marginface.records.recordio_names import KeyNames, listed_names
 from marginface.records.recordio_part import payload_of, plain_image
 
 logger = logging.getLogger(__name__)
 
 
-class RecordIO:
+class RecordIO(ListedRecords):
     """The images of a pack in the order of its index, each read by one `pread`.
 
     Keys and names come from an mxnet list (`train.lst`: index, label, `<identity>/<image>`) where one lies beside the
@@ -51,30 +52,15 @@ class RecordIO:
         if self._layout.end <= self._layout.first:
             raise InputError(f"recordio:{rec_path} holds no image.")
         self._labels, self._numbers = self._read_labels(rec_path)
-        self._list = self._read_list(rec_path.with_suffix(".lst")) if names == "auto" else None
-
-    @property
-    def location(self) -> str:
-        """Where it was opened from, as a person would type it."""
-        return self._location
+        numbers = self._key_names()
+        list_path = rec_path.with_suffix(".lst")
+        self._list = listed_names(list_path, numbers) if names == "auto" and list_path.is_file() else None
+        self._keys = numbers if self._list is None else self._list
 
     @property
     def identities(self) -> Sequence[str]:
         """(C,) names: folders of the list beside the pack, or the pack's own numbers; the label is the position."""
         return self._people
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels in 0..C-1, read-only."""
-        return self._labels
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) unique keys: names from the list beside the pack, or the numbers of its index."""
-        return self._list if self._list is not None else self._key_names
-
-    def __len__(self) -> int:
-        return self._layout.end - self._layout.first
 
     def __getitem__(self, index: int) -> Record:
         """Return the record with its encoded image.
@@ -83,9 +69,7 @@ class RecordIO:
             IndexError: outside -N..N-1.
             InputError: the record is damaged or cannot be read any more.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.location} has {len(self)} images, there is no number {index}")
-        index = index % len(self)
+        index = self._counted(index)
         entry = self._layout.first + index
         framed = read_framed(self._rec, self._index, entry)
         image = plain_image(framed)
@@ -106,7 +90,6 @@ class RecordIO:
         first[self._labels[::-1]] = np.arange(len(self) - 1, -1, -1)
         return tuple(self._list.identity(i) if i >= 0 else numbers[label] for label, i in enumerate(first.tolist()))
 
-    @cached_property
     def _key_names(self) -> Names:
         keys = self._index.keys
         part = slice(self._layout.first, self._layout.end)
@@ -130,9 +113,6 @@ class RecordIO:
         ]
         arrays = cached("recordio labels", rec_path, "; ".join(stamps), make)
         return arrays["labels"], arrays["numbers"]
-
-    def _read_list(self, path: Path) -> ListedNames | None:
-        return listed_names(path, self._key_names) if path.is_file() else None
 
 
 def _rec_path(path: str | Path) -> Path:

@@ -9,17 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from marginface.errors import InputError
+from marginface.records.listed import ListedRecords
 from marginface.records.names import ChosenNames, positions_of
 from marginface.records.record import Record, RecordSource
 
 _PIECE = 1 << 20
 
 
-class Subset:
+class Subset(ListedRecords):
     """Chosen records of a source, with their keys kept and their labels numbered densely again."""
 
     def __init__(self, source: RecordSource, indices: Sequence[int] | npt.NDArray[np.int64]) -> None:
         self.source = source
+        self._location = f"{source.location} ({len(indices)} of {len(source)} images)"
         places = np.asarray(indices, dtype=np.int64)
         if places.ndim != 1 or (places.size and not 0 <= places.min() <= places.max() < len(source)):
             raise ValueError(f"indices of a subset are a flat sequence of 0..{len(source) - 1}")
@@ -27,29 +29,6 @@ class Subset:
         self._labels, here = _densely(source.labels, self.indices, len(source.identities))
         self._identities = ChosenNames(source.identities, here)
         self._keys = ChosenNames(source.keys, self.indices)
-
-    @property
-    def location(self) -> str:
-        """Where the whole source was opened from, and how much of it this is."""
-        return f"{self.source.location} ({len(self)} of {len(self.source)} images)"
-
-    @property
-    def identities(self) -> Sequence[str]:
-        """(C,) names of the people who are left."""
-        return self._identities
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels in 0..C-1 of this subset."""
-        return self._labels
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """(N,) keys, as in the whole source."""
-        return self._keys
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
     def __getitem__(self, index: int) -> Record:
         whole = self.source[int(self.indices[index])]
