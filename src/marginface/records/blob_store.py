@@ -6,11 +6,11 @@ import hashlib
 import mmap
 import os
 import re
-import weakref
 from pathlib import Path
 from typing import Protocol
 
 from marginface.errors import InputError, WorkError
+from marginface.records.file_at import FileAt
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -134,40 +134,27 @@ class LocalFolder:
         return self.path
 
 
-class LocalBlob:
-    """A file on disk. Images are read with `pread`: a mapped file that shrinks would end the process, not the read."""
+class LocalBlob(FileAt):
+    """A file on disk, of which images are read and the index is mapped."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        except OSError as error:
-            raise InputError(f"{path} cannot be opened ({error.strerror or error}).") from error
-        weakref.finalize(self, os.close, self._descriptor)
-        self.size = os.fstat(self._descriptor).st_size
-
-    def read(self, start: int, length: int) -> bytes:
-        """Return exactly these bytes.
-
-        Raises:
-            InputError: the file is not that long any more, or the disk fails.
-        """
-        try:
-            data = os.pread(self._descriptor, length, start)
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be read ({error.strerror or error}).") from error
-        if len(data) != length:
-            raise InputError(f"{self.path} is cut short: it ends before byte {start + length}; copy it again.")
-        return data
+        super().__init__(path, where=str(path))
 
     def map(self, start: int, length: int) -> memoryview:
-        """Return these bytes, mapped."""
-        if start + length > os.fstat(self._descriptor).st_size:
-            raise InputError(f"{self.path} is cut short: it ends before byte {start + length}; copy it again.")
+        """Return these bytes, mapped.
+
+        Raises:
+            InputError: the file is not that long, or cannot be opened any more.
+        """
         if not length:
             return memoryview(b"")
         before = start % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(self._descriptor, length + before, access=mmap.ACCESS_READ, offset=start - before)
+        try:
+            if start + length > os.fstat(self.descriptor).st_size:
+                raise InputError(f"{self.where} is cut short: it ends before byte {start + length}; copy it again.")
+            mapped = mmap.mmap(self.descriptor, length + before, access=mmap.ACCESS_READ, offset=start - before)
+        except OSError as error:
+            raise InputError(f"{self.where} cannot be mapped ({error.strerror or error}).") from error
         return memoryview(mapped)[before:]
 
 

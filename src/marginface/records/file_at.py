@@ -36,35 +36,42 @@ class FileAt:
             raise InputError(f"{where} cannot be read ({error.strerror or error}).") from error
         self._descriptor: int | None = None
 
-    def read(self, offset: int, size: int, name: str) -> bytes:
-        """Return `size` bytes from `offset`.
+    def read(self, start: int, length: int, name: str = "what it should hold") -> bytes:
+        """Return `length` bytes from `start`.
 
         Args:
-            offset: from the start of the file.
-            size: bytes; asked for beyond the end is refused, so no more than the file's size is ever taken.
+            start: from the start of the file.
+            length: bytes; asked for beyond the end is refused, so no more than the file's size is ever taken.
             name: what is read, for messages.
 
         Raises:
             InputError: beyond the end, or the file changed, or cannot be read any more.
         """
-        if offset < 0 or size < 0 or offset + size > self.size:
+        if start < 0 or length < 0 or start + length > self.size:
             raise InputError(f"{self.where}: {name} goes beyond the end of the file ({self.size:,} bytes).")
         try:
-            if self._descriptor is None:
-                self._descriptor = self._open()
-            data = os.pread(self._descriptor, size, offset)
+            data = os.pread(self._descriptor or self.descriptor, length, start)
         except OSError as error:
             raise InputError(f"{self.where}: {name} cannot be read any more ({error}).") from error
-        if len(data) != size:
+        if len(data) != length:
             raise InputError(f"{self.where}: {name} is cut short; the file shrank after it was opened.")
         return data
 
-    def _open(self) -> int:
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        weakref.finalize(self, os.close, descriptor)
-        if os.fstat(descriptor).st_size != self.size:
-            raise InputError(f"{self.where} changed after it was opened; start again.")
-        return descriptor
+    @property
+    def descriptor(self) -> int:
+        """Of the file, which is opened when first asked for it.
+
+        Raises:
+            InputError: it has another size by now.
+            OSError: it cannot be opened.
+        """
+        if self._descriptor is None:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            weakref.finalize(self, os.close, descriptor)
+            if os.fstat(descriptor).st_size != self.size:
+                raise InputError(f"{self.where} changed after it was opened; start again.")
+            self._descriptor = descriptor
+        return self._descriptor
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_descriptor": None}
