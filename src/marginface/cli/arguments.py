@@ -69,7 +69,7 @@ def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], *, title: st
 
     made = Table(title=escape(title) or None, title_justify="left", header_style="bold")
     for i, name in enumerate(header):
-        made.add_column(escape(name), justify="right" if numbers and i > 0 else "left")
+        made.add_column(escape(name), justify="right" if numbers and i > 0 else "left", overflow="fold")
     for row in rows:
         made.add_row(*map(escape, row))
     return made

@@ -112,7 +112,7 @@ def strip_keys(records: Iterable[Mapping[str, Any]]) -> list[str]:
     keys = []
     for record in records:
         for pairs in record.get("hardest", {}).values():  # searches have none
-            keys += [pair[end] for pair in pairs for end in ("left", "right")]
+            keys += [pair[end] for pair in pairs for end in ("left_picture", "right_picture")]
         quality = record.get("quality") or {}
         keys += [one["key"] for strip in ("lowest", "highest") for one in quality.get(strip, ())]
     return keys

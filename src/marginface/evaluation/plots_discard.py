@@ -56,7 +56,7 @@ def discard_plot(records: Sequence[Mapping[str, Any]], *, prefix: str = "") -> P
         axes.set_xlim(0, SHOWN)
         axes.set_ylim(0, 1.25 * float(np.max(np.concatenate(heights))) + 1e-3)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None))
+            axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None, symbol=" %"))
         left_out = found["left_out"]
         axes.set_xlabel(f"{left_out[0].upper()}{left_out[1:]} that are left out, worst quality first")
         axes.set_ylabel(found["errors"].replace("\u00a0", " "))

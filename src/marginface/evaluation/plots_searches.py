@@ -31,7 +31,7 @@ def cmc_plot(records: Sequence[Record], *, prefix: str = "") -> Plot:
         axes.set_xlim(1, min(last, 1000))
         axes.set_ylim(max(0.0, lowest - 0.12 * (1 - lowest) - 0.01), 1.0 + 0.02 * (1 - lowest) + 1e-3)
         axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda k, _: f"{k:,.0f}"))
-        axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None))
+        axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None, symbol=" %"))
         axes.set_xlabel("Rank: entries of the gallery that a person looks at")
         axes.set_ylabel("Mated searches that find their person")
         _legend(axes, "lower right")

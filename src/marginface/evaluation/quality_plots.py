@@ -135,7 +135,7 @@ def _draw_curves(axes: Axes, curves: Sequence[tuple[str, DiscardCurve]]) -> None
         axes.plot(best.discarded, best.ideal, color=INK, lw=1.1, ls=(0, (1, 1.5)), label="ideal")
     axes.set_xlim(0, SHOWN_DISCARD)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None))
+        axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=None, symbol=" %"))
 
 
 def _heights(curves: Sequence[DiscardCurve]) -> tuple[float, float]:

@@ -59,6 +59,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
             comparisons,
             keys=table.keys,
             people=[table.identities[label] for label in table.labels.tolist()],
+            pictures=None if evaluation.images is None else table.column("picture").tolist(),
             threshold=threshold_of(numbers),
         ),
         "broken": list(table.meta.get("broken", ())),
@@ -201,16 +202,23 @@ def _norms(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def hardest_pairs(
-    comparisons: Comparisons, *, keys: Sequence[str], people: Sequence[str], threshold: float | None
+    comparisons: Comparisons,
+    *,
+    keys: Sequence[str],
+    people: Sequence[str],
+    threshold: float | None,
+    pictures: Sequence[str] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the lowest mated and the highest non-mated scores with whom they compare, hardest first.
 
     Args:
         comparisons: scores; positions speak of `keys`.
-        keys: (N,) names of the images.
+        keys: (N,) names of the images or templates.
         people: (N,) names of the people on them.
         threshold: that tells whether a pair is an error; None where there is none.
+        pictures: (N,) keys of the images that stand for templates; `keys` unless given.
     """
+    shown = keys if pictures is None else pictures
     chosen = hardest(
         comparisons.score,
         comparisons.mated,
@@ -228,6 +236,8 @@ def hardest_pairs(
                 {
                     "left": keys[left],
                     "right": keys[right],
+                    "left_picture": str(shown[left]),
+                    "right_picture": str(shown[right]),
                     "left_identity": people[left],
                     "right_identity": people[right],
                     "score": score,

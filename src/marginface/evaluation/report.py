@@ -39,7 +39,7 @@ from .plots_discard import discard_plot
 from .plots_groups import groups_plot
 from .plots_searches import cmc_plot, open_set_plot
 from .report_quality import quality_record
-from .report_view import SetView, is_search, measures_of, overview, search_rows, sets_of, system_names
+from .report_view import SetView, is_search, measures_of, overview, search_table, sets_of, system_names
 from .training_curves import read_training_log, training_plot
 
 FORMAT = "marginface.report/3"
@@ -207,7 +207,7 @@ def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Ma
         pictures=pictures,
         words=words,
         measures_of=measures_of,
-        search_rows=search_rows,
+        search_table=search_table,
     )
 
 

@@ -75,6 +75,20 @@ class OverviewRow:
     """Of its set."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchRow:
+    """A row of the table of searches: one system in one gallery."""
+
+    record: Record
+    gallery: str
+    cells: Sequence[tuple[Record | None, str]]
+    """Estimate and verdict among the systems in this gallery: ranks, average precision if any, misses."""
+    thin: Sequence[bool]
+    """Whether each cell rests on few false positives."""
+    is_first: bool
+    """Of its system."""
+
+
 def is_search(record: Record) -> bool:
     """Return whether a record is of searches rather than of comparisons."""
     return "galleries" in record
@@ -131,6 +145,9 @@ def _comparison_measures(records: Sequence[Record]) -> Iterator[Measure]:
     if main["accuracy"] and not words.lopsided(main):
         label = f"Accuracy, {main['accuracy']['folds']} folds"
         yield Measure(label=label, estimates=[one["accuracy"] for one in records], higher_is_better=True)
+    if main["accuracy_magface"]:
+        convention = [one["accuracy_magface"] for one in records]
+        yield Measure(label="Accuracy by MagFace's convention", estimates=convention, higher_is_better=True)
     for i, point in enumerate(main["operating_points"]):
         if point["fnmr"]:
             label = f"True pairs refused at FMR {words.rate_name(point['target_fmr'])}"
@@ -151,6 +168,49 @@ def _search_measures(records: Sequence[Record]) -> Iterator[Measure]:
                 label = f"Missed at FPIR {words.rate_name(point['target_fpir'])}{where}"
                 found = [_at(r["fnir_at_fpir"], i, "fnir") if r else None for r in rates]
                 yield Measure(label=label, estimates=found)
+
+
+def search_table(records: Sequence[Record]) -> list[SearchRow]:
+    """Return the rows of the systems of one set of searches: each gallery, the average, all galleries as one."""
+    rows = [[*one["galleries"], *filter(None, (one["average"], one["joined"]))] for one in records]
+    first = rows[-1][0]
+    columns: list[tuple[str, int | None]] = [("ranks", i) for i in range(len(first["ranks"]))]
+    if first["mean_average_precision"]:
+        columns.append(("mean_average_precision", None))
+    columns += [("fnir_at_fpir", i) for i in range(len(first["fnir_at_fpir"]))]
+    made = []
+    for i, galleries in enumerate(rows):
+        for g, gallery in enumerate(galleries):
+            measures = [
+                Measure(
+                    label=name,
+                    estimates=[_estimate(of[g], name, at) if g < len(of) else None for of in rows],
+                    higher_is_better=name != "fnir_at_fpir",
+                )
+                for name, at in columns
+            ]
+            made.append(
+                SearchRow(
+                    record=records[i],
+                    gallery=str(gallery["name"]),
+                    cells=[(one.estimates[i], one.verdicts[i]) for one in measures],
+                    thin=[name == "fnir_at_fpir" and _is_thin(gallery[name], at) for name, at in columns],
+                    is_first=g == 0,
+                )
+            )
+    return made
+
+
+def _estimate(gallery: Record, name: str, at: int | None) -> Record | None:
+    found: Any = gallery[name]
+    if at is None or not found:
+        return found or None
+    one: Record | None = found[at]["fnir"] if name == "fnir_at_fpir" else found[at]
+    return one
+
+
+def _is_thin(points: Sequence[Record], at: int | None) -> bool:
+    return bool(points) and at is not None and points[at]["support"] == "thin"
 
 
 def search_rows(record: Record) -> list[tuple[str, Record]]:

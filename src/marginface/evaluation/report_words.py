@@ -22,7 +22,7 @@ def set_words(records: Sequence[Record]) -> dict[str, Any]:
         "name": main["protocol"]["name"],
         "headline": _search_headline(main) if search else words.headline(main, records[:-1]),
         "can": _can(records),
-        "cannot": _search_limits(main) if search else words.limits(main),
+        "cannot": [*(_search_limits(main) if search else words.limits(main)), *_without_discard(main)],
     }
 
 
@@ -31,7 +31,15 @@ def headline(sets: Sequence[Record]) -> str:
     if len(sets) == 1:
         return str(sets[0]["headline"])
     names = [str(one["name"]) for one in sets]
-    return f"{len(sets)} sets: {', '.join(names[:-1])} and {names[-1]}. {sets[0]['headline']}"
+    between = "; " if any("," in name for name in names) else ", "
+    return f"{len(sets)} sets: {between.join(names[:-1])} and {names[-1]}. {sets[0]['headline']}"
+
+
+def _without_discard(record: Record) -> list[str]:
+    """Return why there is no error versus discard, of records that could have it."""
+    if record["quality"] is not None or record["protocol"]["kind"] == "scores":
+        return []
+    return ["Error versus discard is not drawn: at no rate that this data carries does anything go wrong."]
 
 
 def _can(records: Sequence[Record]) -> list[str]:
@@ -64,8 +72,11 @@ def _search_reach(record: Record) -> str:
     found = f"Its {mated:,} mated searches for {people} say how often somebody who is enrolled is found"
     if strangers <= ERRORS_NEEDED:
         return f"{found}."
-    least = words.one_in(supported_rate(strangers))
-    return f"{found}; its {strangers:,} searches for strangers carry false positive rates down to {least}."
+    least = supported_rate(strangers)
+    if least > 1 / 3:
+        return f"{found}; its {strangers:,} searches for strangers are too few to set a threshold by."
+    least_words = words.one_in(least)
+    return f"{found}; its {strangers:,} searches for strangers carry false positive rates down to {least_words}."
 
 
 def _told_apart(records: Sequence[Record], measure: Measure) -> str:

@@ -78,7 +78,10 @@ def compare_templates(
     if not len(left):
         raise InputError(f"{plan.name}: there is no pair with both templates; nothing can be compared.")
     templates = template_table(table, plan.templates, pooled, plan.pooling).with_columns(
-        quality_of_templates(table, plan.templates, keys=keys, how=quality)
+        {
+            **quality_of_templates(table, plan.templates, keys=keys, how=quality),
+            "picture": _pictures(table, plan.templates, keys),
+        }
     )
     comparisons = Comparisons(
         name=plan.name,
@@ -115,6 +118,16 @@ def quality_of_templates(
     """Return (T,) the norm, and every column of real numbers, of a table's images pooled into templates."""
     row = rows_of(table, templates.image, keys)
     return {name: template_quality(values, templates, row, how) for name, values in _qualities(table).items()}
+
+
+def _pictures(table: EmbeddingTable, templates: Templates, keys: Sequence[str] | None) -> npt.NDArray[np.str_]:
+    """Return (T,) the key of an image to show for each template: that of the longest embedding; empty for none."""
+    row = rows_of(table, templates.image, keys)
+    kept = np.flatnonzero(row >= 0)
+    order = kept[np.lexsort((table.norms[row[kept]], templates.template[kept]))]  # each template's longest comes last
+    shown = np.full(len(templates), -1, np.int64)
+    shown[templates.template[order]] = row[order]
+    return np.array([table.keys[i] if i >= 0 else "" for i in shown.tolist()])
 
 
 def quality_of_probes(
