@@ -123,3 +123,42 @@ def test_the_verb_serves_without_a_model_and_says_what_is_absent(tmp_path, capsy
     assert not (tmp_path / "out" / "table").exists()
     assert main(["quality", "none", "drawn:?peple=2", "--out", str(tmp_path / "out")]) == 2
     assert "drawn people take people, images" in capsys.readouterr().err
+
+
+def test_several_protocols_at_once_pairs_and_searches(model, tmp_path, capsys):
+    save_model(model, tmp_path / "model")
+    table = tmp_path / "desk.csv"
+    rows = [f"{key},{'gallery' if key.endswith('0000') else 'probe'},{key.split('/')[0]}" for key in PEOPLE.keys]
+    rows = [row.replace(",probe", ",gallery", 1) if i % 3 == 0 else row for i, row in enumerate(rows)]
+    table.write_text("image,role,person\n" + "\n".join(rows) + "\n")
+    file = tmp_path / "sets.yaml"
+    protocol = {"kind": "gallery", "table": str(table)}
+    file.write_text(json.dumps({"evaluations": [{"name": "desk", "data": SPEC, "protocol": protocol}]}))
+    words = ["quality", str(tmp_path / "model"), SPEC, "--methods", "norm", "contrast", "--workers", "0"]
+    words += ["--fmr", "0.1", "--replicates", "5", "--runtime", "eager"]
+    out = tmp_path / "out"
+    assert main([*words, "--out", str(out), "--edc", "generated", "--edc", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert "generated: mean FNMR at FMR 10 %" in told
+    assert "desk: mean Share not found at rank 1" in told
+    worth = json.loads((out / "quality.json").read_text())["error_versus_discard"]
+    assert list(worth) == ["generated", "desk"]
+    assert set(worth["generated"]["curves"]["norm"]) == {"fixed", "retuned"}
+    assert set(worth["desk"]["curves"]["norm"]) == {"fixed"}
+    assert worth["desk"]["left_out"] == "searches for enrolled people"
+    assert {"error-versus-discard-generated.png", "error-versus-discard-desk.png"} <= {p.name for p in out.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--edc", "generated", "--edc", "generated"], "--edc names 'generated' twice"),
+        (["--edc", "generated", "--pairs", "x"], "neither is given"),
+        (["--meta", "x"], "--meta goes with one --edc KIND"),
+        (["--edc", "sets.yaml"], "sets.yaml"),
+        (["--edc", "pack", "--edc", "generated"], "a pack is a .bin file"),
+    ],
+)
+def test_protocols_that_do_not_fit_together_are_refused(more, said, tmp_path, capsys):
+    assert main(["quality", "none", SPEC, "--out", str(tmp_path / "out"), *more]) == 2
+    assert said in capsys.readouterr().err

@@ -47,6 +47,17 @@ def test_an_image_with_itself_scores_exactly_one_at_most():
     assert compare(embeddings, itself).score.max() <= 1.0
 
 
+def test_few_pairs_of_a_large_table_score_as_among_all():
+    embeddings, pairs = table(), generated_pairs(LABELS)
+    few = type(pairs)("few", pairs.left[:9], pairs.right[:9], pairs.mated[:9])
+    shuffled = np.random.default_rng(0).permutation(60)
+    other_order = table(keep=shuffled)
+    np.testing.assert_array_equal(compare(embeddings, few).score, compare(embeddings, pairs).score[:9])
+    np.testing.assert_array_equal(
+        compare(other_order, few, keys=embeddings.keys).score, compare(embeddings, pairs).score[:9]
+    )
+
+
 def test_a_table_without_some_images_is_matched_by_key():
     whole, keep = table(), np.flatnonzero(np.arange(60) % 7)
     part, pairs = table(keep=keep), generated_pairs(LABELS)

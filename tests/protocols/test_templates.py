@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marginface.errors import InputError
-from marginface.protocols.templates import PoolingConfig, Templates, pool, single_images
+from marginface.protocols.templates import PoolingConfig, Templates, pool, single_images, template_quality
 from marginface.records.embedding_table import EmbeddingTable
 
 
@@ -103,3 +103,12 @@ def test_weights_that_are_not_there_or_no_weights_are_refused():
     negative = table(columns={"quality": np.linspace(-1, 1, 20)})
     with pytest.raises(InputError, match="quality: 2 of 2 images have a weight that is negative"):
         pool(negative, alone, PoolingConfig(quality="quality"))
+
+
+def test_the_quality_of_a_template_is_that_of_its_images_that_have_one():
+    templates = Templates(
+        np.arange(6), np.array([0, 0, 1, 1, 2, 3]), np.arange(6), tuple("abcd"), np.arange(4, dtype=np.int64)
+    )
+    values, row = np.array([1.0, 5.0, np.nan, 2.0, np.nan, 9.0]), np.array([0, 1, 2, 3, 4, -1])
+    np.testing.assert_array_equal(template_quality(values, templates, row), [3, 2, np.nan, np.nan])
+    np.testing.assert_array_equal(template_quality(values, templates, row, "max"), [5, 2, np.nan, np.nan])
