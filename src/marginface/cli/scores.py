@@ -31,32 +31,28 @@ def scores(
 
     from marginface.cli.results import cell
     from marginface.evaluation import words
-    from marginface.evaluation.record import accuracy_of, eer_of, operating_point
-    from marginface.metrics import summarise
-    from marginface.protocols.score_files import read_scores
+    from marginface.evaluation.report_scores import ScoreSettings, judge_scores
 
-    found = read_scores(file, non_mated=non_mated)
-    summary = summarise(
-        found.score,
-        found.mated,
-        identity_left=found.identity_left,
-        identity_right=found.identity_right,
-        folds=found.fold,
-        fmr_targets=fmr,
-        num_replicates=replicates,
-        seed=seed,
-    )
-    rows = [("EER", cell(eer_of(summary)), "")]
-    if found.fold is not None and (accuracy := accuracy_of(summary)):
-        rows.append(("ten-fold accuracy", cell(accuracy), f"{accuracy['correct']:,} of {accuracy['trials']:,}"))
-    for point in map(operating_point, summary.fnmr_at_fmr):
+    settings = ScoreSettings(fmr_targets=fmr, num_replicates=replicates, seed=seed)
+    found = judge_scores(file, settings, system=file.stem, non_mated=non_mated).to_json()
+    rows = [("EER", cell(found["eer"]), "")]
+    if accuracy := found["accuracy"]:
+        rows.append(
+            (
+                f"accuracy, {accuracy['folds']} folds",
+                cell(accuracy),
+                f"{accuracy['correct']:,} of {accuracy['trials']:,}",
+            )
+        )
+    for point in found["operating_points"]:
         if point["fnmr"] is not None:
             counts = f"{point['fnmr']['errors']:,} of {point['fnmr']['trials']:,}, threshold {point['threshold']:.4g}"
             rows.append((f"FNMR at FMR {words.rate_name(point['target_fmr'])}", cell(point["fnmr"]), counts))
-    title = f"{file.name}: {summary.num_mated:,} mated and {summary.num_non_mated:,} non-mated comparisons"
+    counted = found["counts"]
+    title = f"{file.name}: {counted['mated']:,} mated and {counted['non_mated']:,} non-mated comparisons"
     console = Console()
     console.print(table(rows, ("", "rate", "errors"), title=title, numbers=True))
-    for sentence in summary.caveats:
+    for sentence in found["caveats"]:
         console.print(sentence, markup=False, highlight=False)
 
 

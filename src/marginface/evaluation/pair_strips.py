@@ -11,10 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 
 from marginface.errors import InputError
 from marginface.images.decode import decode_image
+from marginface.images.degrade import encode_jpeg
 from marginface.records.record import RecordSource
 
 logger = logging.getLogger(__name__)
@@ -103,8 +103,7 @@ def _small_jpeg(image: npt.NDArray[np.uint8], side: int) -> bytes:
     if shrink < 1:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    pixels = np.ascontiguousarray(image)
-    return bytes(simplejpeg.encode_jpeg(pixels, quality=90, colorspace="RGB", colorsubsampling="444"))
+    return encode_jpeg(image, quality=90)
 
 
 def strip_keys(records: Iterable[Mapping[str, Any]]) -> list[str]:
