@@ -252,7 +252,7 @@ def test_between_two_entries_of_the_journal_nothing_waits_for_the_disk(tmp_path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["recordio:r", "webdataset:w"])
 def test_converting_100_000_images_survives_being_killed_at_any_moment(target, tmp_path):
     scheme, _, name = target.partition(":")
     members = ((f"person_{i // 50:04d}/{i:06d}.jpg", bytes([i % 251]) * (i % 397)) for i in range(100_000))
@@ -267,7 +267,7 @@ def test_converting_100_000_images_survives_being_killed_at_any_moment(target, t
     subprocess.run([*words, tmp_path / "whole" / name], check=True)
     seconds, rng = time.monotonic() - began, np.random.default_rng(0)
     killed = 0
-    for _ in range(6):
+    for _ in range(4):
         child = subprocess.Popen([*words, tmp_path / "killed" / name], stderr=subprocess.DEVNULL)
         time.sleep(float(rng.uniform(0.3, 0.5 * seconds)))
         child.kill()

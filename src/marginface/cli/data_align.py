@@ -22,6 +22,8 @@ def align(
 ) -> None:
     """Find the faces of all photographs below a folder, and write them as aligned records that can be trained on.
 
+    Stopped at any moment, the same command goes on where it was.
+
     Args:
         folder: DIR/person/photograph; the first folder is the identity.
         out: tar:faces.tar, folder:faces or another format that can be written; it must not exist yet.
