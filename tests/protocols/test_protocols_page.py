@@ -11,8 +11,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text(encoding=
 
 
 def test_the_pages_code_runs():
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    exec(compile(block, "docs/protocols.md", "exec"), {})
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "docs/protocols.md", "exec"), {})
 
 
 def test_the_page_names_every_protocol():
