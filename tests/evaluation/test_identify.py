@@ -110,6 +110,15 @@ def test_the_verbs_judge_every_kind_of_set(faces: Path, tmp_path: Path, capsys: 
     words = ["--data", str(faces), "--distractors", str(distractors), "--sizes", "[5, 1000]"]
     assert main([*common, "--protocol", "megaface", *words]) == 0
     assert "24 distractors" in capsys.readouterr().out
+
+    for kind, found in (("tinyface", "matches and distractors"), ("scface", "4.2 m"), ("ijbs", "both galleries as one")):
+        root = getattr(layouts, kind)(faces, tmp_path / kind)
+        where = [str(root / "images"), "--meta", str(root / "meta")] if kind == "ijbs" else [str(root)]
+        assert main([*common, "--protocol", kind, "--data", *where, "--out", str(tmp_path / f"{kind}-out")]) == 0
+        (record,) = json.loads((tmp_path / f"{kind}-out" / "report.json").read_text())["systems"]
+        names = [one["name"] for one in (*record["galleries"], record["joined"]) if one]
+        assert found in names
+        assert found in (tmp_path / f"{kind}-out" / "report.html").read_text()
     assert main(["protocols"]) == 0
     assert "--distractors" in capsys.readouterr().out
 
