@@ -14,6 +14,19 @@ from typing import Any
 from marginface.errors import InputError
 
 
+def whole_file(path: str) -> bytes:
+    """Return the bytes of a file, in four system calls: a file object makes twice as many, which small images feel.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        return os.read(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
 class FileAt:
     """A file that is opened when first read, and refused if it has changed its size since it was found."""
 

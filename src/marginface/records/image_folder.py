@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from marginface.errors import InputError
+from marginface.records.file_at import whole_file
 from marginface.records.index_cache import Arrays, cached
 from marginface.records.indexed import IndexedImages, is_image_name, numbered
 from marginface.records.member_names import MAX_ORDER_BYTES, ORDER_FILE, Order, identities_of, read_order
@@ -96,8 +97,7 @@ class ImageFolder(IndexedImages):
             return None
 
     def _read(self, index: int) -> bytes:
-        with open(f"{self.root}/{self._keys[index]}", "rb", buffering=0) as file:
-            return file.read()
+        return whole_file(f"{self.root}/{self._keys[index]}")
 
 
 def _image_keys(folder: str, prefix: str, folders: dict[str, int]) -> Iterator[str]:

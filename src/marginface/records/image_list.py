@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marginface.errors import InputError
+from marginface.records.file_at import whole_file
 from marginface.records.indexed import IndexedImages, in_order, numbered
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
@@ -69,8 +70,7 @@ class ImageList(IndexedImages):
         )
 
     def _read(self, index: int) -> bytes:
-        with open(os.path.join(self.root, self._keys[index]), "rb", buffering=0) as file:
-            return file.read()
+        return whole_file(os.path.join(self.root, self._keys[index]))
 
     def _refuse_missing(self, lines: list[_Line], path: str | Path) -> None:
         missing = [line for line in lines if not os.path.isfile(os.path.join(self.root, line.path))]
