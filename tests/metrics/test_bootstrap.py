@@ -173,6 +173,7 @@ def test_where_pairs_share_people_it_covers_and_wilson_does_not():
 @pytest.mark.slow
 @pytest.mark.parametrize("person_noise", [0.0, 0.5, 0.8])
 def test_it_covers_about_95_per_cent_in_a_long_simulation(person_noise):
+    """600 trials: +-0.9 % is one standard error, and the bootstrap alone is what `summarise` widens."""
     eer, fnmr, _, _ = coverage(600, person_noise=person_noise, num_replicates=300, seed=1)
-    assert 0.91 <= eer <= 0.985
-    assert 0.91 <= fnmr <= 0.985
+    assert 0.92 <= eer <= 0.985
+    assert 0.92 <= fnmr <= 0.985
