@@ -25,7 +25,7 @@ A quality of single images can hardly reach the ideal, for it does not know whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -132,6 +132,18 @@ def error_versus_discard(
             f"at it; {int(np.ceil(ERRORS_BOUNDED / fmr)):,} are the least, or take a higher FMR."
         )
     with_people = identity_left is not None and identity_right is not None
+    if rule == "fixed" and not (with_people and num_replicates):  # nothing to draw again: a sort, for IJB-C's millions
+        point = fnmr_at_fmr(values, is_mated, fmr=fmr)
+        assert point.threshold is not None  # the FMR is supported
+        known = errors_versus_discard(
+            values[is_mated] < point.threshold,
+            goodness[is_mated],
+            area_limit=area_limit,
+            num_replicates=0,
+            confidence=confidence,
+        )
+        threshold = np.full(len(STEPS), point.threshold, np.float64)
+        return replace(known, target_fmr=fmr, threshold=threshold, num_non_mated=num_non_mated)
     left, right = (
         numbered(identity_left, identity_right, len(values))  # type: ignore[arg-type]
         if with_people
