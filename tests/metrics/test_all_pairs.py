@@ -9,6 +9,9 @@ from marginface.errors import InputError
 from marginface.metrics import BinCounter, fnmr_at_fmr, support_sentence, verify_among_strangers, wilson
 from marginface.metrics import all_pairs as module
 from marginface.metrics.all_pairs import BinnedScores, binned_fnmr_at_fmr, score_all_pairs
+from marginface.protocols.plans import DistractorPlan
+from marginface.protocols.run_plans import run_distractors
+from marginface.records.embedding_table import EmbeddingTable
 
 
 def drawn(num=150, people=20, seed=0):
@@ -99,3 +102,28 @@ def test_the_interval_among_strangers_knows_whose_couples_fail():
     assert people.value == couples.value == 0.2
     assert people.interval.high - people.interval.low > 3 * (couples.interval.high - couples.interval.low)
     assert people.interval.low < 0.08 < 0.4 < people.interval.high  # four of twenty: as Wilson's of 4 / 20 has it
+
+
+def test_a_search_among_distractors_verifies_its_couples_too():
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(10), 4)
+    vectors = rng.normal(size=(10, 16))[person] + 0.6 * rng.normal(size=(40, 16))
+    vectors = np.concatenate([vectors, rng.normal(size=(500, 16))]).astype(np.float32)
+    table = EmbeddingTable(
+        vectors=vectors,
+        norms=np.linalg.norm(vectors, axis=1),
+        keys=tuple(map(str, range(540))),
+        labels=np.append(person, np.full(500, 10)),
+        identities=tuple(map(str, range(11))),
+        fingerprint="random",
+    )
+    plan = DistractorPlan(name="m", probe=np.arange(40), person=person, distractor=np.arange(40, 540), sizes=(100, 500))
+    few, many = run_distractors(table, plan).verification
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    left, right = np.triu_indices(40, 1)
+    mates = np.einsum("pd,pd->p", unit[left], unit[right])[person[left] == person[right]]
+    strangers = (unit[:40] @ unit[40:].T).reshape(-1)
+    exact = fnmr_at_fmr(np.append(mates, strangers), np.arange(60 + 20_000) < 60, fmr=1e-3)
+    assert [(one.num_mated, one.num_non_mated) for one in (few[0], many[0])] == [(60, 4000), (60, 20_000)]
+    assert many[0].value_one_bin_lower <= exact.value <= many[0].value
+    assert [one.support for one in many] == ["thin", "refused", "refused", "refused"]
