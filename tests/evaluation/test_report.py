@@ -13,7 +13,8 @@ import pytest
 from marginface.errors import InputError
 from marginface.evaluation import report
 from marginface.evaluation.plots import Plot
-from marginface.evaluation.report import draw, render, write_report
+from marginface.evaluation.report import write_report
+from marginface.evaluation.report_draw import draw, render
 from marginface.evaluation.run import Evaluation
 from tests.evaluation.made_up import evaluation, write_log
 

@@ -32,15 +32,11 @@ from . import report_words, words
 from .card_page import model_card
 from .comparison import Evaluation
 from .identify import Identification
-from .page import render_page
 from .pair_strips import as_address, small_pictures, strip_keys
-from .plots import Plot, det_plot, histogram_plot, norm_plot
-from .plots_discard import discard_plot
-from .plots_groups import groups_plot
-from .plots_searches import cmc_plot, open_set_plot
+from .report_draw import draw, render
 from .report_quality import quality_record
-from .report_view import SetView, is_search, measures_of, overview, search_table, sets_of, system_names
-from .training_curves import read_training_log, training_plot
+from .report_view import is_search
+from .training_curves import read_training_log
 
 FORMAT = "marginface.report/3"
 PAGE, RECORD, PICTURES, PLOTS, CARDS = "report.html", "report.json", "pictures", "plots", "cards"
@@ -186,48 +182,6 @@ def write_views(folder: Path, report: Report) -> Path:
     return page
 
 
-def draw(report: Mapping[str, Any]) -> dict[str, Plot]:
-    """Return the figures of a report by name, in the order of the page."""
-    found = [plot for view in sets_of(report) for plot in _draw_set(view)]
-    if report["training"] is not None:
-        found.append(training_plot(report["training"]))
-    return {plot.name: plot for plot in found if plot is not None}
-
-
-def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the page for a report record; `pictures` are addresses by set and key."""
-    return render_page(
-        "report_template.html",
-        report=report,
-        views=sets_of(report),
-        overview=overview(report),
-        columns=system_names(report),
-        shared=_shared([r["provenance"] for r in report["systems"]]),
-        plots=plots,
-        pictures=pictures,
-        words=words,
-        measures_of=measures_of,
-        search_table=search_table,
-    )
-
-
-def _draw_set(view: SetView) -> list[Plot | None]:
-    records, prefix = view.records, view.prefix
-    if view.is_search:
-        return [
-            cmc_plot(records, prefix=prefix),
-            open_set_plot(records, prefix=prefix),
-            discard_plot(records, prefix=prefix),
-        ]
-    return [
-        det_plot(records, prefix=prefix),
-        histogram_plot(records, prefix=prefix),
-        norm_plot(view.main, prefix=prefix),
-        discard_plot(records, prefix=prefix),
-        groups_plot(view.main, prefix=prefix),
-    ]
-
-
 def _with_quality(evaluation: HasRecord) -> dict[str, Any]:
     """Return what was judged as a record that says what image quality is worth on it too."""
     record = evaluation.to_json()
@@ -235,12 +189,6 @@ def _with_quality(evaluation: HasRecord) -> dict[str, Any]:
         known = isinstance(evaluation, Evaluation | Identification)
         record["quality"] = quality_record(evaluation) if known else None  # type: ignore[arg-type]  # it is known
     return record
-
-
-def _shared(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return what is the same for all systems, in the first one's order, so that the page says it once."""
-    first, *others = provenances
-    return {k: v for k, v in first.items() if v and all(other.get(k) == v for other in others)}
 
 
 def _check(records: Sequence[Mapping[str, Any]]) -> None:
