@@ -13,6 +13,8 @@ from marginface.images.normalize import InputContract
 from marginface.models import FaceModel, fast_path, runtimes
 from marginface.models.drift import cosine_drift
 from marginface.models.fast_path import MANY_IMAGES, chosen_runtime
+from tests.models.exported import CONFIG as TINY
+from tests.models.exported import SIDE, tiny
 from tests.models.published import shaken
 
 CONFIG = MobileFaceNetConfig(embedding_dim=8)
@@ -145,6 +147,14 @@ def test_auto_converts_for_announced_jobs_of_thousands_only(monkeypatch):
     assert chosen_runtime("eager", num_images=MANY_IMAGES) == "eager"
     monkeypatch.setattr(fast_path, "is_installed", lambda name: False)
     assert chosen_runtime("auto", num_images=MANY_IMAGES) == "torch"
+
+
+def test_a_named_runtime_gives_the_eager_embeddings_of_any_number_of_images():
+    model = FaceModel(tiny().backbone, TINY, InputContract(input_size=SIDE), runtime="onnxruntime")
+    eagerly = FaceModel(model.backbone, TINY, model.contract, runtime="eager")
+    for count in (3, 1):
+        images = torch.randint(0, 256, (count, SIDE, SIDE, 3), dtype=torch.uint8)
+        assert cosine_drift(eagerly.embed(images), model.embed(images)).max() < 1e-6
 
 
 def test_auto_falls_back_with_a_line_and_a_named_runtime_does_not(monkeypatch, caplog):

@@ -106,7 +106,8 @@ def _converted(folded: nn.Module, pixels: Tensor, expected: Tensor, runtime: Run
     from marginface.models.exporting.onnx_graph import onnx_graph
 
     logger.info("converting the backbone for %s", runtime)
-    graph = onnx_graph(folded, pixels, for_onnxruntime=runtime == "onnxruntime")
+    two = torch.cat([pixels, pixels])  # of one image, torch.export takes the size of the batch for a constant
+    graph = onnx_graph(folded, two, for_onnxruntime=runtime == "onnxruntime")
     engine = ENGINES[runtime](graph.SerializeToString())
 
     def run(images: Tensor) -> Tensor:
