@@ -111,7 +111,11 @@ def test_the_verbs_judge_every_kind_of_set(faces: Path, tmp_path: Path, capsys: 
     assert main([*common, "--protocol", "megaface", *words]) == 0
     assert "24 distractors" in capsys.readouterr().out
 
-    for kind, found in (("tinyface", "matches and distractors"), ("scface", "4.2 m"), ("ijbs", "both galleries as one")):
+    for kind, found in (
+        ("tinyface", "matches and distractors"),
+        ("scface", "4.2 m"),
+        ("ijbs", "G1 and G2"),
+    ):
         root = getattr(layouts, kind)(faces, tmp_path / kind)
         where = [str(root / "images"), "--meta", str(root / "meta")] if kind == "ijbs" else [str(root)]
         assert main([*common, "--protocol", kind, "--data", *where, "--out", str(tmp_path / f"{kind}-out")]) == 0

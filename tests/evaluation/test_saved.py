@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from marginface.cli.arguments import RuntimeName
 from marginface.cli.main import main
 from marginface.errors import InputError
 from marginface.evaluation.saved import SavedEmbeddings, is_saved, places
+from marginface.models.runtimes import RUNTIMES
 from marginface.records.embedding_table import EmbeddingTable
 from tests.evaluation.made_up import evaluation
 from tests.evaluation.test_suite import sets_on
@@ -67,6 +70,10 @@ def test_embeddings_and_scores_of_two_models_on_two_sets_serve_again(tmp_path: P
     assert "s3.csv is one file, and 2 are to be written" in capsys.readouterr().err
     with pytest.raises(InputError, match="no embeddings of lfw in lfw; it has desk, pairs"):
         SavedEmbeddings(folders[0]).of_set("lfw")
+
+
+def test_the_runtimes_that_verbs_name_are_those_of_models() -> None:
+    assert get_args(RuntimeName) == RUNTIMES
 
 
 def test_what_only_models_or_comparisons_have_is_refused_elsewhere(tmp_path: Path, capsys) -> None:

@@ -21,7 +21,7 @@ def cmc_plot(records: Sequence[Record], *, prefix: str = "") -> Plot:
         figure, (axes,) = figure_of(6.6, 3.9)
         lowest, last = 1.0, 2
         for record, colour, own in _drawn_last(records):
-            for gallery, style in _galleries(record, own):
+            for gallery, style in _galleries(record, own, with_joined=True):
                 rank, share = (np.asarray(gallery["cmc"][key], float) for key in ("rank", "share"))
                 lowest = min(lowest, float(share[0]))
                 last = max(last, gallery["entries"] or 2)
@@ -113,9 +113,9 @@ def _drawn_last(records: Sequence[Record]) -> list[tuple[Record, str, Any]]:
     return list(zip(records, *looks_of(len(records)), strict=True))
 
 
-def _galleries(record: Record, own: Any) -> list[tuple[Record, Any]]:
+def _galleries(record: Record, own: Any, *, with_joined: bool = False) -> list[tuple[Record, Any]]:
     """Return galleries with a line style each; that of the system where there is only one."""
-    galleries = record["galleries"]
+    galleries = [*record["galleries"], *([record["joined"]] if with_joined and record["joined"] else [])]
     if len(galleries) == 1:
         return [(galleries[0], own)]
     return [(one, LINE_STYLES[i % len(LINE_STYLES)]) for i, one in enumerate(galleries)]

@@ -106,7 +106,7 @@ class IjbsConfig(ProtocolSettings):
             templates,
             self.pooling,
             tuple(searches),
-            joined=Search("both galleries as one", probe, np.arange(len(probes), end)),
+            joined=Search("G1 and G2", probe, np.arange(len(probes), end)),
             all_mates=False,
             count_absent=True,
             notes=_without_crops(templates, len(probes)),
