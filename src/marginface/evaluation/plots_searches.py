@@ -73,10 +73,10 @@ def open_set_plot(records: Sequence[Record], *, prefix: str = "") -> Plot | None
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(low, 1)
-        axes.set_ylim(max(lowest * 0.7, 1e-5), 1.1)
+        axes.set_ylim(min(max(lowest * 0.7, 1e-5), 0.09), 1.1)  # a decade at least, so that the axis has labels
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda rate, _: f"{100 * rate:g} %"))
-            axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+            axis.set_minor_formatter(matplotlib.ticker.FuncFormatter(_two_or_five))
         axes.set_xlabel("FPIR: searches for strangers that name somebody")
         axes.set_ylabel("FNIR: mated searches that miss")
         _legend(axes, "lower left")
@@ -88,6 +88,11 @@ def open_set_plot(records: Sequence[Record], *, prefix: str = "") -> Plot | None
             "intervals. Hatched: fewer than three false positives are to be expected there.",
             alt=f"False negative against false positive identification rate of {_names(records)}.",
         )
+
+
+def _two_or_five(rate: float, _: Any) -> str:
+    """Return the label of 2 and 5 of a decade: an axis may hold less than one decade."""
+    return f"{100 * rate:g} %" if f"{rate:e}"[0] in "25" else ""
 
 
 def _draw_points(axes: Axes, rates: Record, colour: str) -> None:
