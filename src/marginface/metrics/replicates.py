@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from marginface.metrics.intervals import Interval, expanded_tail, normal_quantile, wider, wilson
+from marginface.metrics.intervals import Interval, effective_wilson, expanded_tail, normal_quantile, wider, wilson
 
 Array = npt.NDArray
 Resample = Literal["people", "images"]
@@ -40,6 +40,9 @@ def counted_rate(
 ) -> CountedRate:
     """Return a rate whose interval is the wider, end by end, of Wilson's and of its replicates over people.
 
+    Wilson's is that of the effective number of trials that varies as the replicates do; percentiles alone lean the
+    wrong way where few errors of few people decide.
+
     Args:
         successes: how often it happened.
         trials: how often it could have, at least once.
@@ -53,6 +56,9 @@ def counted_rate(
     found = np.asarray(replicates, dtype=np.float64)
     found = found[np.isfinite(found)]
     if len(found):
+        alone = share * (1 - share) / trials
+        effect = float(found.var()) / alone if alone else 1.0
+        interval = effective_wilson(share, trials, design_effect=effect, num_units=num_people, confidence=confidence)
         interval = wider(interval, expanded_percentiles(found[:, None], confidence, num_people)[0])
     return CountedRate(share, successes, trials, interval)
 
