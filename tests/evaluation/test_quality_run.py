@@ -154,6 +154,7 @@ def test_several_protocols_at_once_pairs_and_searches(model, tmp_path, capsys):
     [
         (["--edc", "generated", "--edc", "generated"], "--edc names 'generated' twice"),
         (["--edc", "generated", "--pairs", "x"], "neither is given"),
+        (["--runtime", "torch"], "classical measures alone have nothing to run"),
         (["--meta", "x"], "--meta goes with one --edc KIND"),
         (["--edc", "sets.yaml"], "sets.yaml"),
         (["--edc", "pack", "--edc", "generated"], "a pack is a .bin file"),

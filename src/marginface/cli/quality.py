@@ -61,13 +61,14 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
         """
         from marginface.cli.progress import progress_bars
         from marginface.cli.quality_sets import edc_sets, faces_of
-        from marginface.cli.quality_table import detector_of, model_of, print_quality
+        from marginface.cli.quality_table import detector_of, models_of, print_quality
         from marginface.evaluation.quality_plots import write_pictures
         from marginface.evaluation.quality_run import run_quality, write_quality
         from marginface.quality import usable_methods
 
         sets = edc_sets(edc, source, locals(), settings)
-        faces, asked = faces_of(source, sets), model_of(model, runtime)
+        asked, judge = models_of(model, recogniser or "none", runtime=runtime)
+        faces = faces_of(source, sets)
         finder = detector_of(detector)
         usable, why_not = usable_methods(faces, model=asked, detector=finder)
         with progress_bars() as show:
@@ -78,7 +79,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
                 detector=finder,
                 ofiq=ofiq,
                 protocols=sets,
-                recogniser=model_of(recogniser or "none", runtime),
+                recogniser=judge,
                 area_limit=area_limit,
                 num_replicates=replicates,
                 num_workers=workers,

@@ -47,11 +47,17 @@ def open_faces(spec: str) -> RecordSource:
     return DrawnPeople(people, images, first_person=first, **given)
 
 
-def model_of(name: str, runtime: RuntimeName) -> FaceModel | None:
-    """Return the model of a folder or run, or None where the name is none."""
+def models_of(*names: str, runtime: RuntimeName) -> list[FaceModel | None]:
+    """Return the model of each folder or run, None where the name is none.
+
+    Raises:
+        InputError: a runtime, and no model that it could run.
+    """
     from marginface.models import load_model, resolve_model_folder
 
-    return None if name == "none" else load_model(resolve_model_folder(name), runtime=runtime)
+    if runtime != "auto" and {*names} == {"none"}:
+        raise InputError("--runtime says what runs a model; classical measures alone have nothing to run.")
+    return [None if name == "none" else load_model(resolve_model_folder(name), runtime=runtime) for name in names]
 
 
 def detector_of(path: Path | None) -> YuNet | None:
