@@ -42,7 +42,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
             source: Aligned faces: tar:, folder:, list:, or people who do not exist: drawn:?people=50&images=10&seed=1.
             out: Folder for quality.csv (as OFIQ writes it), quality.json, pictures and the embedding table.
             methods: Names of methods (docs/quality.md); all that the source and the helpers can serve unless given.
-            edc: Also draw error versus discard by this protocol, with its settings as flags, or a YAML file's; may recur.
+            edc: Also draw error versus discard by this protocol (settings as flags) or a YAML file's; may recur.
             pairs: LFW's pairs.txt, or a table with the columns left,right,mated.
             fmr: False match rate at which the curves of comparisons count errors.
             fpir: False positive rate at which those of searches do; rank 1 counts where strangers are too few for it.
@@ -68,8 +68,7 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
 
         sets = edc_sets(edc, source, locals(), settings)
         asked, judge = models_of(model, recogniser or "none", runtime=runtime)
-        faces = faces_of(source, sets)
-        finder = detector_of(detector)
+        faces, finder = faces_of(source, sets), detector_of(detector)
         usable, why_not = usable_methods(faces, model=asked, detector=finder)
         with progress_bars() as show:
             run = run_quality(
