@@ -24,7 +24,7 @@ def convert(
         source: What to read, such as recordio:faces_emore, folder:/data/faces or tar:faces.tar?only=some.txt.
         target: What to write, such as packed:faces, packed:s3://bucket/faces, tar:faces.tar or folder:faces.
         append: Add to a packed set that is there; people of the same name are the same people.
-        shard_mb: Size of a packed set's shards, 10^6 bytes; about 1,074 unless given.
+        shard_mb: Size of a packed set's shards, 10^6 bytes; 268 unless given.
     """
     from marginface.errors import InputError
     from marginface.records.convert import convert as convert_records

@@ -32,8 +32,8 @@ from marginface.records.record import RecordSource
 from marginface.records.unfinished import job_of
 from marginface.records.write_aside import Progress, no_progress
 
-SHARD_BYTES = 1 << 30
-"""Large enough that 42 million faces are some 240 files, small enough that little is done again after a stop."""
+SHARD_BYTES = 1 << 28
+"""Large enough that 42 million faces are a thousand files, small enough that a stop costs some 40,000 of them."""
 
 
 def write_packed(

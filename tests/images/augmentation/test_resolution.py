@@ -5,6 +5,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from marginface.errors import InputError
 from marginface.images.augmentation import Draws
@@ -68,6 +69,18 @@ def test_low_resolution_is_what_opencv_makes_of_bytes_up_to_one_grey_level_in_la
             expected = cv2.resize(small, whole, interpolation=INTERPOLATIONS[up])
             difference = np.abs(out.astype(int) - expected)
             assert difference.max() <= (0 if method != "lanczos" else 1 if "nearest" in (down, up) else 3)
+
+
+@pytest.mark.parametrize("side", [56, 73, 89])
+def test_triangles_shrink_as_pillow_does_where_area_and_linear_do_not(side):
+    def shrunk(method):
+        config = LowResolutionConfig(side=(side / 112, side / 112 + 1e-9), down=(method,), up=("nearest",))
+        return config.apply(IMAGE, Draws(0))[0].astype(int)
+
+    small = Image.fromarray(IMAGE).resize((side, side), Image.Resampling.BILINEAR)
+    expected = cv2.resize(np.asarray(small), (112, 112), interpolation=cv2.INTER_NEAREST)
+    assert np.abs(shrunk("triangle") - expected).max() <= 1
+    assert all(np.abs(shrunk(other) - expected).max() > 2 for other in ("area", "linear"))
 
 
 def test_lengths_are_those_of_a_112_pixel_crop():

@@ -77,7 +77,7 @@ PRESETS: dict[str, tuple[OperationConfig, ...]] = {
     ),
     # insightface, arcface_torch, `dali_aug`: sides of 56 to 89 pixels, windows of 3 or 5.
     "insightface_dali": (
-        LowResolutionConfig(probability=0.1, side=(56 / 112, 89 / 112), down=("area",), up=("linear",)),
+        LowResolutionConfig(probability=0.1, side=(56 / 112, 89 / 112), down=("triangle",), up=("linear",)),
         WindowBlurConfig(probability=0.2, windows=(3, 5)),
         HueSaturationConfig(probability=0.2),
         GrayscaleConfig(probability=0.1),
