@@ -108,8 +108,15 @@ def test_the_verbs_judge_every_kind_of_set(faces: Path, tmp_path: Path, capsys: 
 
     distractors = write_faces(tmp_path / "others", num_identities=6, images_per_identity=4, size=32, seed=5)
     words = ["--data", str(faces), "--distractors", str(distractors), "--sizes", "[5, 1000]"]
-    assert main([*common, "--protocol", "megaface", *words]) == 0
-    assert "24 distractors" in capsys.readouterr().out
+    assert main([*common, "--protocol", "megaface", *words, "--out", str(tmp_path / "megaface-out")]) == 0
+    out = capsys.readouterr().out
+    assert "24 distractors" in out
+    (record,) = json.loads((tmp_path / "megaface-out" / "report.json").read_text())["systems"]
+    few, many = (one["fnmr_at_fmr"] for one in record["verification"])
+    assert [point["non_mated"] for point in (few[0], many[0])] == [5 * 48, 24 * 48]  # every probe with every distractor
+    assert [point["support"] for point in many] == ["refused"] * 4  # 1.2 false matches are to be expected at 1e-3
+    assert "1,152 non-mated pairs cannot support FMR 1e-06" in " ".join(out.split())
+    assert "Verification among the distractors" in (tmp_path / "megaface-out" / "report.html").read_text()
 
     for kind, found in (
         ("tinyface", "matches and distractors"),

@@ -164,8 +164,26 @@ def _print_searches(records: Sequence[dict[str, Any]], console: Console) -> None
             rows.append((record["system"]["name"], one["name"], counts, *map(cell, cells)))
     title = f"{last['protocol']['name']}: {last['counts']['people']:,} people"
     console.print(table(rows, header, title=title, numbers=True))
+    if last["verification"]:
+        _print_verification(records, console)
     for sentence in (*last["caveats"], last["convention"]):
         console.print(sentence, markup=False, highlight=False)
+
+
+def _print_verification(records: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print FNMR at low FMRs of every number of distractors that carries them."""
+    points = records[-1]["verification"][-1]["fnmr_at_fmr"]
+    rates = [point["target_fmr"] for point in points if point["fnmr"]]
+    if not rates:
+        return
+    rows = []
+    for record in records:
+        for one in record["verification"]:
+            found = {point["target_fmr"]: point["fnmr"] for point in one["fnmr_at_fmr"]}
+            strangers = f"{one['fnmr_at_fmr'][0]['non_mated']:,}"
+            rows.append((record["system"]["name"], one["name"], strangers, *(cell(found[rate]) for rate in rates)))
+    header = ("system", "among", "comparisons\nwith them", *(f"FNMR at FMR {words.rate_name(rate)}" for rate in rates))
+    console.print(table(rows, header, title=f"verification of {points[0]['mated']:,} couples", numbers=True))
 
 
 def _print_groups(record: dict[str, Any], console: Console) -> None:

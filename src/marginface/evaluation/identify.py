@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from marginface.metrics import (
     error_rates,
     identification_summary,
 )
+from marginface.metrics.all_pairs import BinnedPoint
 from marginface.metrics.replicates import CountedRate
+from marginface.metrics.summary import support_sentence
 from marginface.protocols.gallery_probe import Progress
 from marginface.protocols.plans import DistractorPlan, SearchPlan
 from marginface.protocols.run_plans import SearchResult, quality_of_probes, run_distractors, run_searches
@@ -91,12 +93,17 @@ class Identification:
             "average": None if summary.average is None else rates_record(summary.average),
             "joined": None if summary.joined is None else rates_record(summary.joined),
             "verification": [
-                {"name": rates.name, "fnmr_at_fmr": [asdict(point) for point in points]}
+                {"name": rates.name, "fnmr_at_fmr": [verification_record(point) for point in points]}
                 for rates, points in zip(summary.galleries, self.result.verification, strict=False)
             ],
-            "caveats": [*summary.caveats, *self.notes],
+            "caveats": [*summary.caveats, *self._unsupported(), *self.notes],
             "provenance": dict(self.provenance),
         }
+
+    def _unsupported(self) -> list[str]:
+        """Return what even the most distractors cannot say of verification."""
+        points = self.result.verification[-1] if self.result.verification else ()
+        return [sentence for point in points if (sentence := support_sentence(point))]
 
 
 def identify(
@@ -206,6 +213,29 @@ def rates_record(rates: IdentificationRates) -> dict[str, Any]:
             for point in rates.points
         ],
         "cmc": {"rank": [k for k, _ in rates.cmc], "share": [share for _, share in rates.cmc]},
+    }
+
+
+def verification_record(point: BinnedPoint) -> dict[str, Any]:
+    """Return FNMR at one FMR among strangers as plain values, an estimate where the comparisons carry it."""
+    return {
+        "target_fmr": point.target_fmr,
+        "support": point.support,
+        "expected_false_matches": point.expected_false_matches,
+        "mated": point.num_mated,
+        "non_mated": point.num_non_mated,
+        "threshold": point.threshold,
+        "achieved_fmr": point.achieved_fmr,
+        "fnmr": None
+        if point.value is None or point.interval is None
+        else {
+            "value": point.value,
+            "low": point.interval.low,
+            "high": point.interval.high,
+            "successes": point.false_non_matches,
+            "trials": point.num_mated,
+            "method": point.interval.method,
+        },
     }
 
 

@@ -11,7 +11,7 @@ from .plots import Plot, det_plot, histogram_plot, norm_plot
 from .plots_discard import discard_plot
 from .plots_groups import groups_plot
 from .plots_searches import cmc_plot, open_set_plot
-from .report_view import SetView, measures_of, overview, search_table, sets_of, system_names
+from .report_view import SetView, measures_of, overview, search_table, sets_of, system_names, verification_table
 from .training_curves import training_plot
 
 
@@ -37,6 +37,7 @@ def render(report: Mapping[str, Any], *, plots: Mapping[str, Plot], pictures: Ma
         words=words,
         measures_of=measures_of,
         search_table=search_table,
+        verification_table=verification_table,
     )
 
 

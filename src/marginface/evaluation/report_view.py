@@ -170,6 +170,10 @@ def _search_measures(records: Sequence[Record]) -> Iterator[Measure]:
                 yield Measure(label=label, estimates=found)
 
 
+_ERRORS = {"fnir_at_fpir": "fnir", "fnmr_at_fmr": "fnmr"}
+"""Lists of operating points, and what is counted at each."""
+
+
 def search_table(records: Sequence[Record]) -> list[SearchRow]:
     """Return the rows of the systems of one set of searches: each gallery, the average, all galleries as one."""
     rows = [[*one["galleries"], *filter(None, (one["average"], one["joined"]))] for one in records]
@@ -178,6 +182,19 @@ def search_table(records: Sequence[Record]) -> list[SearchRow]:
     if first["mean_average_precision"]:
         columns.append(("mean_average_precision", None))
     columns += [("fnir_at_fpir", i) for i in range(len(first["fnir_at_fpir"]))]
+    return _searched(records, rows, columns)
+
+
+def verification_table(records: Sequence[Record]) -> list[SearchRow]:
+    """Return the rows of the systems of one set with distractors: FNMR at each FMR, for each number of them."""
+    rows = [one["verification"] for one in records]
+    return _searched(records, rows, [("fnmr_at_fmr", i) for i in range(len(rows[-1][0]["fnmr_at_fmr"]))])
+
+
+def _searched(
+    records: Sequence[Record], rows: Sequence[Sequence[Record]], columns: Sequence[tuple[str, int | None]]
+) -> list[SearchRow]:
+    """Return a row of cells for each system and gallery, `rows[system][gallery]`."""
     made = []
     for i, galleries in enumerate(rows):
         for g, gallery in enumerate(galleries):
@@ -185,7 +202,7 @@ def search_table(records: Sequence[Record]) -> list[SearchRow]:
                 Measure(
                     label=name,
                     estimates=[_estimate(of[g], name, at) if g < len(of) else None for of in rows],
-                    higher_is_better=name != "fnir_at_fpir",
+                    higher_is_better=name not in _ERRORS,
                 )
                 for name, at in columns
             ]
@@ -194,7 +211,7 @@ def search_table(records: Sequence[Record]) -> list[SearchRow]:
                     record=records[i],
                     gallery=str(gallery["name"]),
                     cells=[(one.estimates[i], one.verdicts[i]) for one in measures],
-                    thin=[name == "fnir_at_fpir" and _is_thin(gallery[name], at) for name, at in columns],
+                    thin=[name in _ERRORS and _is_thin(gallery[name], at) for name, at in columns],
                     is_first=g == 0,
                 )
             )
@@ -205,7 +222,7 @@ def _estimate(gallery: Record, name: str, at: int | None) -> Record | None:
     found: Any = gallery[name]
     if at is None or not found:
         return found or None
-    one: Record | None = found[at]["fnir"] if name == "fnir_at_fpir" else found[at]
+    one: Record | None = found[at][_ERRORS[name]] if name in _ERRORS else found[at]
     return one
 
 
