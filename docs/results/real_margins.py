@@ -13,13 +13,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from marginface import config as recipes
 from marginface.evaluation.run import evaluate
+from marginface.metrics.intervals import Interval
 from marginface.metrics.kfold import k_fold_decisions
+from marginface.metrics.summary import summarise
 from marginface.models import load_model
 from marginface.training.config import TrainConfig
 
@@ -48,6 +54,18 @@ SYSTEMS: dict[str, dict[str, object]] = {
 }
 
 
+COLUMNS = ("score", "mated", "fold", "identity_left", "identity_right")
+
+
+class Judged(NamedTuple):
+    """What LFW says of a system."""
+
+    accuracy: tuple[float, Interval]
+    eer: tuple[float, Interval]
+    correct: npt.NDArray[np.bool_]
+    """Whether each of the 6,000 pairs was judged rightly in the ten folds."""
+
+
 def run_folder(folder: Path, name: str) -> Path:
     """Return where the run of one system lies."""
     return folder / "runs" / "margins" / name.replace(", ", "_").replace(" ", "_")
@@ -56,7 +74,7 @@ def run_folder(folder: Path, name: str) -> Path:
 def train(folder: Path, name: str) -> None:
     """Train one system, unless it is done."""
     out = run_folder(folder, name)
-    if result(out) is not None:
+    if finished(out):
         return
     head = json.dumps({"kind": "dense", "scale": 16.0, **SYSTEMS[name]})
     clip = ["--clip_norm", "5.0"]
@@ -69,50 +87,58 @@ def train(folder: Path, name: str) -> None:
     )
 
 
-def result(out: Path) -> dict[str, float] | None:
-    """Return the evaluation of a finished run."""
+def finished(out: Path) -> bool:
+    """Return whether a run has come to its end."""
     log = out / "log.jsonl"
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
-    if not any(line["event"] == "end" for line in lines):
-        return None
-    return next(line for line in reversed(lines) if line["event"] == "evaluation")
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return any(json.loads(line)["event"] == "end" for line in lines)
 
 
-def decisions(folder: Path, name: str) -> np.ndarray:
-    """Return whether each of LFW's 6,000 pairs was judged rightly in the ten folds; kept beside the run."""
-    kept = run_folder(folder, name) / "decisions.npy"
+def judged(folder: Path, name: str) -> Judged:
+    """Return how a trained system does on LFW; its comparisons are kept beside the run, the intervals made anew."""
+    kept = run_folder(folder, name) / "comparisons.npz"
     if not kept.exists():
         config = recipes.load(TrainConfig, recipes.read_recipe(run_folder(folder, name) / "recipe.yaml"))
-        comparisons = evaluate(load_model(run_folder(folder, name) / "model"), config.evaluations[0]).comparisons
-        np.save(kept, k_fold_decisions(comparisons.score, comparisons.mated, comparisons.fold).correct)
-    return np.load(kept)
+        evaluation = replace(config.evaluations[0], num_replicates=0)
+        made = evaluate(load_model(run_folder(folder, name) / "model"), evaluation).comparisons
+        np.savez(kept, **{key: getattr(made, key) for key in COLUMNS})
+    score, mated, folds, *people = (np.load(kept)[key] for key in COLUMNS)
+    found = summarise(score, mated, identity_left=people[0], identity_right=people[1], folds=folds)
+    accuracy = found.accuracy
+    assert accuracy is not None
+    assert accuracy.interval is not None
+    assert found.equal_error_rate.interval is not None
+    return Judged(
+        (accuracy.num_correct / accuracy.num_pairs, accuracy.interval),
+        (found.equal_error_rate.value, found.equal_error_rate.interval),
+        k_fold_decisions(score, mated, folds).correct,
+    )
 
 
 def print_table(folder: Path) -> None:
     """Print the results so far, in the order of `SYSTEMS`."""
     print(f"| head | settings | LFW accuracy, % | EER, % | accuracy minus {BASELINE}'s |")
     print("| --- | --- | --- | --- | --- |")
-    for name, head in SYSTEMS.items():
-        found = result(run_folder(folder, name))
-        if found is None:
-            continue
+    systems = {name: judged(folder, name) for name in SYSTEMS if finished(run_folder(folder, name))}
+    for name, found in systems.items():
+        head = SYSTEMS[name]
         margin = dict(head["margin"])  # type: ignore[call-overload]
         shown = {k: v for k, v in margin.items() if k != "kind"} | {k: v for k, v in head.items() if k == "scale"}
         settings = ", ".join(f"{key} {value}" for key, value in shown.items()) or "defaults"
-        cells = [_with_interval(found, "accuracy"), _with_interval(found, "eer"), _difference(folder, name)]
+        cells = [_with_interval(*found.accuracy), _with_interval(*found.eer), _difference(systems, name)]
         print(f"| {name} | {settings} | {' | '.join(cells)} |")
 
 
-def _difference(folder: Path, name: str) -> str:
-    if name == BASELINE or result(run_folder(folder, BASELINE)) is None:
+def _difference(systems: Mapping[str, Judged], name: str) -> str:
+    if name == BASELINE or BASELINE not in systems:
         return "-"
-    gain = decisions(folder, name).astype(float) - decisions(folder, BASELINE).astype(float)
+    gain = systems[name].correct.astype(float) - systems[BASELINE].correct.astype(float)
     half = 1.96 * gain.std() / len(gain) ** 0.5
     return f"{100 * gain.mean():+.1f} [{100 * (gain.mean() - half):+.1f}, {100 * (gain.mean() + half):+.1f}]"
 
 
-def _with_interval(found: dict[str, float], name: str) -> str:
-    return f"{100 * found[name]:.1f} [{100 * found[name + '_low']:.1f}, {100 * found[name + '_high']:.1f}]"
+def _with_interval(value: float, interval: Interval) -> str:
+    return f"{100 * value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
 def main() -> None:

@@ -174,7 +174,8 @@ def _interval_method(summary: VerificationSummary) -> str:
         return f"Intervals are Wilson's at {level}."
     return (
         f"Intervals are {level}: at each end the wider of Wilson's, which takes pairs for independent, and of "
-        f"{summary.num_replicates:,} resamplings of the people."
+        f"{summary.num_replicates:,} resamplings of the people; that of the accuracy over folds is Wilson's of as many "
+        "independent pairs as vary as much as the resampled accuracy."
     )
 
 

@@ -75,7 +75,8 @@ def summarise(
     Intervals are the wider, end by end, of Wilson's and of the identity bootstrap's: the former does not know that
     pairs share people, the latter that no errors seen is not no errors. (For the EER, which is no proportion, Wilson is
     given the effective number of trials 4MN / (M + N) of M mated and N non-mated pairs, right where both densities are
-    equal at the threshold.)
+    equal at the threshold.) That of the accuracy is Wilson's of the effective number of pairs, and where 3 to 30 false
+    matches are expected that of the FNMR knows how little they fix the threshold (`melded.py`).
 
     Args:
         scores: (N,) cosines, higher is more alike.
