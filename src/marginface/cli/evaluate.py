@@ -39,8 +39,8 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
     ) -> None:
         """Judge models on strangers: error rates of pairs, templates or searches, with counts and intervals.
 
-        Protocols: pack, lfw, csv, generated, rfw (pairs); ijbb, ijbc (1:1); ijbb-1n, ijbc-1n, tinyface, scface,
-        megaface, gallery (searches). Their settings are flags too, such as --meta DIR or --pooling.norm drop;
+        Protocols: pack, lfw, csv, generated, rfw (pairs); ijbb, ijbc (1:1); ijbb-1n, ijbc-1n, ijbs, tinyface,
+        scface, megaface, gallery (searches). Their settings are flags too, such as --meta DIR or --pooling.norm drop;
         `marginface protocols` lists them. Several sets at once stand in a file: docs/report.md.
 
         Args:

@@ -37,12 +37,14 @@ def verb(settings: list[str]):  # type: ignore[no-untyped-def]  # tyro reads the
     ) -> None:
         """Score the quality of face images: a table, the images sorted by it, and error versus discard curves.
 
+        Settings of a protocol of --edc are flags too, such as --meta DIR; `marginface protocols` lists them.
+
         Args:
             model: A model folder or a run folder whose embeddings are asked, or none for classical measures alone.
             source: Aligned faces: tar:, folder:, list:, or people who do not exist: drawn:?people=50&images=10&seed=1.
             out: Folder for quality.csv (as OFIQ writes it), quality.json, pictures and the embedding table.
             methods: Names of methods (docs/quality.md); all that the source and the helpers can serve unless given.
-            edc: Also draw error versus discard by this protocol (settings as flags) or a YAML file's; may recur.
+            edc: Also draw error versus discard by this protocol, or by those of a YAML file; may recur.
             pairs: LFW's pairs.txt, or a table with the columns left,right,mated.
             fmr: False match rate at which the curves of comparisons count errors.
             fpir: False positive rate at which those of searches do; rank 1 counts where strangers are too few for it.
