@@ -129,7 +129,9 @@ def test_the_verbs_judge_every_kind_of_set(faces: Path, tmp_path: Path, capsys: 
         (record,) = json.loads((tmp_path / f"{kind}-out" / "report.json").read_text())["systems"]
         names = [one["name"] for one in (*record["galleries"], record["joined"]) if one]
         assert found in names
-        assert found in (tmp_path / f"{kind}-out" / "report.html").read_text()
+        html = (tmp_path / f"{kind}-out" / "report.html").read_text()
+        assert found in html
+        assert ("no strangers" in html) == (kind == "ijbs")  # everybody is in one of its galleries
     assert main(["protocols"]) == 0
     assert "--distractors" in capsys.readouterr().out
 

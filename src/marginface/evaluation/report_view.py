@@ -87,6 +87,8 @@ class SearchRow:
     """Whether each cell rests on few false positives."""
     is_first: bool
     """Of its system."""
+    refusal: str
+    """What stands in a cell without an estimate."""
 
 
 def is_search(record: Record) -> bool:
@@ -213,6 +215,7 @@ def _searched(
                     cells=[(one.estimates[i], one.verdicts[i]) for one in measures],
                     thin=[name in _ERRORS and _is_thin(gallery[name], at) for name, at in columns],
                     is_first=g == 0,
+                    refusal="no strangers" if gallery.get("non_mated_searches") == 0 else "too little data",
                 )
             )
     return made
