@@ -57,7 +57,7 @@ class FastPath:
             backbone: on any device; off the CPU it runs as it is.
             pixels: (B, 3, S, S), the images to come: the first is used to compare the fast way with the slow one.
             runtime: not `auto`.
-            may_fall_back: on a conversion that fails, log it and run folded in torch.
+            may_fall_back: on a conversion that fails, warn and run folded in torch.
 
         Raises:
             InputError: a runtime that is not installed, or that runs on the CPU only while the backbone is elsewhere.
@@ -98,7 +98,7 @@ def _make(backbone: nn.Module, pixels: Tensor, runtime: Runtime, *, may_fall_bac
         except Exception as error:
             if not may_fall_back:
                 raise
-            logger.info("%s is not used, for converting failed: %s", runtime, error)
+            logger.warning("%s is not used, for converting failed; torch runs the backbone: %s", runtime, error)
     return lambda images: folded(images).float()  # type: ignore[no-any-return]
 
 
